@@ -50,6 +50,16 @@ def improve(
     target_language: Annotated[
         str, option("LANG", "Language code of the target.", LANGUAGES, show_default="the run's")
     ] = "",
+    tag: Annotated[
+        list[str] | None,
+        option(
+            "TAG",
+            "Tag of the corrections, for a run with several. Can be repeated.",
+            LANGUAGES,
+            "--tag",
+            show_default="the tags of their languages",
+        ),
+    ] = None,
     source_column: CorpusSourceColumn = "",
     target_column: CorpusTargetColumn = "",
     epochs: Annotated[int, option("N", "How often training sees each correction.", TRAINING, min=1)] = EPOCHS,
@@ -123,6 +133,7 @@ def improve(
         "replace": replace,
         "source_language": source_language,
         "target_language": target_language,
+        "tags": tag or (),
         "source_column": source_column,
         "target_column": target_column,
         "overrides": [Override(text, "--set") for text in settings or ()],
@@ -140,7 +151,7 @@ def improve(
         if made_by(folder).exists:
             say(f"continue:   regard improve --resume {shlex.quote(str(folder))}", console)
         raise typer.Exit(130) from None
-    _say_result(result, run, console)
+    _say_result(result, run or Path(made_by(result.folder).read().run), console)
 
 
 def _check_arguments(
@@ -167,7 +178,7 @@ def _undo(run: Path, console: Console) -> None:
     say(f"{run}: the best checkpoint is {restored} again, instead of {before}", console)
 
 
-def _say_result(result: Improvement, run: Path | None, console: Console) -> None:
+def _say_result(result: Improvement, run: Path, console: Console) -> None:
     """Print what has happened to the new run; exit with REJECTED if it is rejected."""
     from regard.console import say
 
@@ -176,7 +187,7 @@ def _say_result(result: Improvement, run: Path | None, console: Console) -> None
         say(f"the rejected run is kept in {folder}", console)
         raise typer.Exit(REJECTED)
     if result.installed:
-        old = shlex.quote(str(run)) if run is not None else "RUN"
+        old = shlex.quote(str(run))
         say(f"replaced:   the best checkpoint of {old} is now {result.installed}", console)
         say(f"undo:       regard improve {old} --undo", console)
     else:

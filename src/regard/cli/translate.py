@@ -209,9 +209,9 @@ def translate(
     """Translate text line by line, or a document in its own format.
 
     Line i of the output is the translation of line i of the input. In a document (.po, .xlf, .tmx, .tsv, .csv, .srt,
-    .vtt, .md, .html, .json, .arb, .yaml, .properties, .strings, .ftl, .xml of Android, .resx, .ipynb, .docx, .pptx,
-    .xlsx, .odt, .odp, .ods, .epub) only text is translated, and everything else stays as it is. The text of a .pdf is
-    written as Markdown.
+    .vtt, .md, .html, .json, .arb, .yaml, .properties, .strings, .stringsdict, .xcstrings, .ftl, .xml of Android,
+    .resx, .ipynb, .docx, .pptx, .xlsx, .odt, .odp, .ods, .epub) only text is translated, and everything else stays as
+    it is. The text of a .pdf is written as Markdown.
     """
     from regard.cli.search_settings import search_settings
     from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest, is_parquet

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regard.corpus.formats.compressed import format_suffix
-from regard.corpus.formats.unsupported import MARKUP, format_by_name
+from regard.corpus.formats.identify import convert_to
+from regard.corpus.formats.unsupported import MARKUP, NEWER_FORMATS, format_by_name
 from regard.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ def _is_document_or_lines(path: Path) -> bool:
     if name := format_by_name(path):
         known = ", ".join(OPENERS)
         fix = f"export it, or its text, in a supported format: {known}, or .txt in UTF-8"
-        if format_suffix(path) in MARKUP:
+        if newer := NEWER_FORMATS.get(format_suffix(path)):
+            fix = convert_to(newer)
+        elif format_suffix(path) in MARKUP:
             fix = f"convert it to a supported format: {known}; or give --plain to translate every line, markup included"
         raise DataError(f"the file is {name}, which is not supported", where=path, fix=fix)
     return False

@@ -207,6 +207,11 @@ class _TermTables:
         self._next[0] = 0
         self.progress, self.accepts = np.zeros(capacity, np.int64), np.ones(capacity, bool)
         self.next_tokens = np.full((capacity, MAX_FORCED), -1)
+        self._after_other = np.full((len(terms) + 1, KINDS), -1)  # the state after a token that is in no form
+        for term, automaton in enumerate(self._automata, start=1):
+            for kind in range(KINDS):
+                state = automaton.advance(TermState(False, False, frozenset()), -1, kind)
+                self._after_other[term, kind] = self._number(term, state)
         starts = [self._number(term, automaton.start) for term, automaton in enumerate(self._automata, start=1)]
         self.start = np.array([0, *starts])
 
@@ -239,6 +244,10 @@ class _TermTables:
             self.progress[number], self.accepts[number] = automaton.progress(state), automaton.accepts(state)
             tokens = automaton.next_tokens(state)[:MAX_FORCED]
             self.next_tokens[number, : len(tokens)] = tokens
+            if state.matches is None:
+                self._next[number] = number
+            elif not self.accepts[number]:
+                self._next[number, :KINDS] = self._after_other[term]
         return number
 
     def _grow(self) -> None:

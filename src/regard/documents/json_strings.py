@@ -1,4 +1,4 @@
-"""Find the strings of a JSON text, with their places, without recursion."""
+"""Find the strings and the other values of a JSON text, with their places, without recursion."""
 
 from __future__ import annotations
 
@@ -21,8 +21,15 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class JsonString:
-    """A string value: its path, its text, and its span in the document, with the quotes."""
+class JsonValue:
+    """A value: its path, and its span in the document, with quotes or brackets.
+
+    Attributes:
+        path: The path.
+        text: The text of a string; otherwise a number or a literal as it is written, or `{` or `[`.
+        start: Where it starts.
+        end: Where it ends.
+    """
 
     path: Path
     text: str
@@ -30,11 +37,17 @@ class JsonString:
     end: int
 
 
+@dataclass(frozen=True)
+class JsonString(JsonValue):
+    """A string."""
+
+
 @dataclass
 class _Container:
-    """An open object or list: its current key or index, and the keys so far."""
+    """An open object or list: where it starts, its current key or index, and the keys so far."""
 
     is_object: bool
+    start: int
     key: str | int = 0
     keys: set[str] = field(default_factory=set)
 
@@ -48,10 +61,14 @@ class JsonReader:
         self._open: list[_Container] = []
 
     def read(self) -> Iterator[JsonString]:
-        """Yield all string values in order. Raise DataError, with the line, if the text is not JSON."""
+        """Yield all strings that are values, in order. Raise DataError, with the line, if the text is not JSON."""
+        return (value for value in self.values() if isinstance(value, JsonString))
+
+    def values(self) -> Iterator[JsonValue]:
+        """Yield all values; an object or a list follows the values in it. Raise DataError as `read` does."""
         while True:
             self._skip_space()
-            opened = self._next_character()
+            opened, start = self._next_character(), self._at
             if opened in ("{", "["):
                 self._open_container(is_object=opened == "{")
                 if self._open[-1].is_object and not self._is_closed("}"):
@@ -59,19 +76,25 @@ class JsonReader:
                     continue
                 if not self._open[-1].is_object and not self._is_closed("]"):
                     continue
-                self._open.pop()
+                yield self._close_container()
             elif opened == '"':
-                start = self._at
                 text = self._read_string()
-                path = tuple(container.key for container in self._open)
-                yield JsonString(path, text, start, self._at)
+                yield JsonString(self._path(), text, start, self._at)
             else:
                 self._read_scalar()
-            if not self._advance():
-                return
+                yield JsonValue(self._path(), self._text[start : self._at], start, self._at)
+            yield from self._close_containers()
+            if not self._open:
+                break
+        self._skip_space()
+        if self._at < len(self._text):
+            self._fail("there is text after the end")
 
-    def _advance(self) -> bool:
-        """Go to the next value after one has ended. Return False at the end of the text."""
+    def _path(self) -> Path:
+        return tuple(container.key for container in self._open)
+
+    def _close_containers(self) -> Iterator[JsonValue]:
+        """Go to the next value after one has ended. Yield the objects and lists that end before it."""
         while self._open:
             container = self._open[-1]
             self._skip_space()
@@ -82,18 +105,18 @@ class JsonReader:
                 else:
                     assert isinstance(container.key, int)
                     container.key += 1
-                return True
+                return
             if not self._is_closed("}" if container.is_object else "]"):
                 self._fail("a comma or a closing bracket is missing")
-            self._open.pop()
-        self._skip_space()
-        if self._at < len(self._text):
-            self._fail("there is text after the end")
-        return False
+            yield self._close_container()
+
+    def _close_container(self) -> JsonValue:
+        container = self._open.pop()
+        return JsonValue(self._path(), "{" if container.is_object else "[", container.start, self._at)
 
     def _open_container(self, *, is_object: bool) -> None:
+        self._open.append(_Container(is_object, self._at))
         self._at += 1
-        self._open.append(_Container(is_object))
         if len(self._open) > MAX_DEPTH:
             self._fail(f"more than {MAX_DEPTH} objects and lists are nested")
 

@@ -24,6 +24,8 @@ from regard.documents.pdf import PdfDocument
 from regard.documents.po import PoDocument
 from regard.documents.properties import PropertiesDocument
 from regard.documents.srt import SrtDocument
+from regard.documents.string_catalog import StringCatalogDocument
+from regard.documents.stringsdict import StringsdictDocument
 from regard.documents.table import TableDocument
 from regard.documents.tmx import TmxDocument
 from regard.documents.vtt import VttDocument
@@ -52,6 +54,8 @@ OPENERS: Final[dict[str, Opener]] = {
     ".yml": YamlDocument,
     ".properties": PropertiesDocument,
     ".strings": AppleStringsDocument,
+    ".stringsdict": StringsdictDocument,
+    ".xcstrings": StringCatalogDocument,
     ".xml": open_xml,
     ".resx": open_xml,
     ".resw": open_xml,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -28,13 +28,23 @@ from regard.documents.message_variants import (
     render_message,
     variant_texts,
 )
+from regard.documents.splitting import spans_between
 from regard.errors import DataError
+from regard.text.placeholders import find_placeholders
 from regard.text.segments import has_letters
 
 MAX_STRINGS = 200_000  # of a document, whose segments are held in memory
 MAX_DEPTH = 256  # nested objects and lists
 
-_REFERENCE = re.compile(r"\$t\([^()\s]{1,200}\)|\$\w{1,64}\$|@:[\w.]{1,200}")  # of i18next, browser extensions, Vue
+_REFERENCE = re.compile(
+    r"""\$t\([^()\s]{1,200}\)           # of i18next
+      | \$\w{1,64}\$                  # of browser extensions
+      | @:[\w.]{1,200}                # of Vue
+      | %(?:\d{1,3}\$)?\#@\w{1,64}@   # of Apple's plurals
+      | %arg\b                        # of their variants in string catalogs
+    """,
+    re.VERBOSE,
+)
 _CODE = re.compile(
     r"""(?=[!-~]+\Z)(?:
         .*[\d_@=\\].*          # max_size, utf8, a@b
@@ -107,7 +117,7 @@ class StringsDocument(TextDocument):
                 self.already_translated += 1
                 return
             text = source_key
-        is_code = _CODE.match(text) or text == self._language
+        is_code = looks_like_code(text) or text == self._language
         if not has_letters(text) or (is_selected is None and is_code):
             return
         if len(self._entries) >= MAX_STRINGS:
@@ -129,7 +139,7 @@ class StringsDocument(TextDocument):
 
     def _parse_text(self, text: str, sample: str) -> MarkedText:
         """Return a text with its markup. If there is a sample, `#` is a number, of which that is an example."""
-        content = protect(parse_tags(text.replace("''", "'")), _REFERENCE)
+        content = parse_text(text.replace("''", "'"))
         return _write_numbers(content, sample) if sample and "#" in content.text else content
 
     def _add_entry(self, string: StringValue, message: Message) -> None:
@@ -206,6 +216,23 @@ def select_key(columns: Columns, key: str) -> bool | None:
         return False
     included = [pattern for pattern in patterns if not pattern.startswith("!")]
     return any(fnmatchcase(key, pattern) for pattern in included) if included else None
+
+
+def looks_like_code(text: str) -> bool:
+    """Return whether a text is a name of a program, such as `max_size`, `img/logo.png` or `camelCase`."""
+    return _CODE.match(text) is not None
+
+
+def parse_text(text: str, escape: Callable[[str], str] = str) -> MarkedText:
+    """Return a text with its tags, and with references to other texts protected. `escape` is as in `parse_tags`."""
+    return protect(parse_tags(text, escape), _REFERENCE)
+
+
+def has_words(content: MarkedText) -> bool:
+    """Return whether a text has letters outside of its placeholders and its protected spans."""
+    placeholders = find_placeholders(content.text, [(span.start, span.end) for span in content.protected])
+    spans = [(placeholder.start, placeholder.end) for placeholder in placeholders]
+    return any(spans_between(content.text, 0, len(content.text), spans))
 
 
 def protect(content: MarkedText, pattern: re.Pattern[str]) -> MarkedText:

@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.requests import Request
 
+from regard.corpus.language_pairs import language_name
 from regard.serving import translate as translation
 from regard.serving.glossaries import find_glossary
 from regard.serving.limits import RequestRejected, invalid
-from regard.serving.models import language_name
 from regard.serving.openapi import DEEPL_ERRORS, request_body
 from regard.serving.pivot import pivot_of, translate_through
 from regard.serving.request_parsing import read_fields, validate_fields

@@ -8,12 +8,13 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.requests import Request
 
+from regard.corpus.language_pairs import language_name
 from regard.serving import translate as translation
 from regard.serving.batcher import Ticket
 from regard.serving.file_translation import supported_suffixes
 from regard.serving.glossaries import find_glossary
 from regard.serving.limits import invalid
-from regard.serving.models import ServedModel, language_name
+from regard.serving.models import ServedModel
 from regard.serving.openapi import error_responses, request_body
 from regard.serving.pivot import pivot_of, translate_through
 from regard.serving.request_parsing import read_fields, validate_fields

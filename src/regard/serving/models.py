@@ -8,23 +8,21 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from babel import Locale
 
 from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.checkpoints.untrusted_files import TRAINING
-from regard.config.schema import DataConfig
+from regard.corpus.language_pairs import language_name, language_pairs
 from regard.errors import CheckpointError, ConfigError, DecodingError
 from regard.inference.translator import Precision, Translator
 from regard.serving.limits import RequestRejected, invalid
 from regard.serving.workers import DESCRIPTORS, Deaths, check_workers, load_in_process
 
-UNKNOWN = "und"  # ISO 639: the language is undetermined
 LOAD_ATTEMPTS = 3  # the checkpoint of a run that is training can change while it is read
 TRIAL_TEXT = "1 2 3"  # any tokenizer can encode it
 FIX_EARLIER = "choose an earlier checkpoint of the run, such as RUN/checkpoints/step-000500"
@@ -320,32 +318,3 @@ def _test_translation(translator: Translator, where: str) -> None:
         raise CheckpointError(f"a trial translation failed: {error.message}", where=where, fix=FIX_EARLIER) from None
     if not math.isfinite(trial.score):
         raise CheckpointError("the score of a trial translation is not finite", where=where, fix=FIX_EARLIER)
-
-
-def language_pairs(data: DataConfig) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Return source language, target language and source tags of each pair. A tag can name the target language."""
-    unique: dict[tuple[str, str, tuple[str, ...]], None] = {}
-    for corpus in data.corpora or (data,):
-        source = corpus.source_language or data.source_language
-        tag_language = next((tag for tag in corpus.tags if language_name(tag) != tag), "")
-        target = corpus.target_language or tag_language or data.target_language
-        unique[_code(source), _code(target), corpus.tags] = None
-    return list(unique)
-
-
-def _code(language: str) -> str:
-    return language.replace("_", "-").lower() or UNKNOWN
-
-
-@cache
-def _english() -> Locale:
-    return Locale.parse("en")
-
-
-def language_name(code: str) -> str:
-    """Return the English name of a language, or the code itself if it is not known."""
-    base, _, rest = code.partition("-")
-    name = _english().languages.get(base)
-    if name is None:
-        return code
-    return f"{name} ({rest.upper()})" if rest else str(name)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regard.corpus.tagged import split_tags
+from regard.corpus.tagged import add_tags, split_tags
 from regard.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ class TaggedTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Return one line of text, without tags."""
         return self.inner.decode([id for id in ids if id < self.inner.size])
+
+    def decode_with_tags(self, ids: Sequence[int]) -> str:
+        """Return one line of text with the tags before it; see regard.corpus.tagged."""
+        size = self.inner.size
+        tags = [self.tags[id - size] for id in takewhile(lambda id: id >= size, ids)]
+        return add_tags(self.decode(ids), tags)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the written form of each id, `<de>` for a tag."""

@@ -46,6 +46,15 @@ NOTEBOOK = b"""{"cells": [{"cell_type": "markdown", "metadata": {}, "source": ["
  {"cell_type": "code", "metadata": {}, "outputs": [], "source": ["x = 'some text'"], "execution_count": null}],
  "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
 """
+STRINGSDICT = b"""<?xml version="1.0" encoding="UTF-8"?>
+<plist version="1.0"><dict><key>a</key><dict><key>NSStringLocalizedFormatKey</key><string>copied %#@n@</string>
+<key>n</key><dict><key>NSStringFormatSpecTypeKey</key><string>NSStringPluralRuleType</string>
+<key>one</key><string>%d file</string><key>other</key><string>%d files</string></dict></dict></dict></plist>
+"""
+CATALOG = b"""{"sourceLanguage": "en", "strings": {"some text": {}, "b": {"localizations": {
+"en": {"stringUnit": {"state": "translated", "value": "two <b>words</b>"}},
+"de": {"stringUnit": {"state": "new", "value": ""}}}}}}
+"""
 EXAMPLES = {
     ".po": b'#, c-format\nmsgid "Open %s\\n"\nmsgstr ""\n\nmsgctxt "x"\nmsgid ""\n"a b"\nmsgstr "c"\n',
     ".xlf": XLIFF,
@@ -64,6 +73,8 @@ EXAMPLES = {
     b"  c: ['it''s one', \"two words\"]\n",
     ".properties": b"# comment\na = some text \\\n   goes on\nb: caf\\u00e9 {0} here\n",
     ".strings": b'/* comment */\n"a" = "some \\"text\\" %@";\nb = "two words";\n',
+    ".stringsdict": STRINGSDICT,
+    ".xcstrings": CATALOG,
     ".xml": ANDROID,
     ".resx": RESX,
     ".ftl": FLUENT,
@@ -98,7 +109,7 @@ def test_an_example_is_filled_and_can_be_read_again(suffix: str) -> None:
     assert result.filled == len({segment.entry for segment in document.segments}) > 0
     assert result.data != data
     again = opener(suffix)(result.data, "a", LanguagePair("en", "de"), Columns())
-    if suffix in (".po", ".xlf", ".tmx", ".tsv", ".csv"):
+    if suffix in (".po", ".xlf", ".tmx", ".tsv", ".csv", ".xcstrings"):
         assert not again.segments
         assert again.already_translated == result.filled + result.already_translated
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import plistlib
 import re
 import shutil
 import subprocess
@@ -233,6 +234,217 @@ def test_apple_strings(encoding: str, tmp_path: Path) -> None:
         subprocess.run(["msgcat", "--stringtable-input", "-o", "/dev/null", path], check=True)
 
 
+STRINGSDICT = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+    <key>%d files</key>
+    <dict>
+        <key>NSStringLocalizedFormatKey</key>
+        <string>copied %#@files@ &amp; more</string>
+        <key>files</key>
+        <dict>
+            <key>NSStringFormatSpecTypeKey</key>
+            <string>NSStringPluralRuleType</string>
+            <key>NSStringFormatValueTypeKey</key>
+            <string>ld</string>
+            <key>zero</key><string><![CDATA[no <b>file</b>]]></string>
+            <key>one</key>
+            <string>%ld file</string>
+            <key>other</key>
+            <string>%ld files in %2$#@folders@</string>
+        </dict>
+    </dict>
+    <!-- a comment -->
+    <key>only</key><dict><key>NSStringLocalizedFormatKey</key><string>%#@files@</string></dict>
+    <key>tap</key>
+    <dict><key>NSStringDeviceSpecificRuleType</key>
+        <dict><key>iphone</key><string>tap it</string><key>mac</key><string>click it</string></dict></dict>
+    <key>wide</key>
+    <dict><key>NSStringVariableWidthRuleType</key><dict><key>20</key><string>one word</string></dict></dict>
+</dict>
+</plist>
+"""
+
+
+def test_stringsdict() -> None:
+    result = fill(".stringsdict", STRINGSDICT.encode())
+    expected = STRINGSDICT.replace("<![CDATA[no <b>file</b>]]>", "NO &lt;b&gt;FILE&lt;/b&gt;")
+    for old, new in (
+        ("copied %", "COPIED %"), ("amp; more", "amp; MORE"), ("%ld file<", "%ld FILE<"), ("tap it", "TAP IT"),
+        ("%ld files in %", "%ld FILES IN %"), ("click it", "CLICK IT"), ("one word", "ONE WORD"),
+    ):  # fmt: skip
+        expected = expected.replace(old, new)
+    assert result.data.decode() == expected
+    assert (result.entries, result.untranslated) == (3, 0)
+    plistlib.loads(result.data)
+    partial = fill(".stringsdict", STRINGSDICT.encode(), lambda text: "" if "zero" in text or "no " in text else text)
+    assert partial.data.decode() == STRINGSDICT  # the texts of a plural are filled together
+    chosen = fill(".stringsdict", STRINGSDICT.encode(), columns=Columns(keys=("w*",))).data.decode()
+    assert chosen == STRINGSDICT.replace("one word", "ONE WORD")
+
+
+CATALOG = """{
+  "sourceLanguage" : "en",
+  "strings" : {
+    "" : {
+
+    },
+    "%lld" : {
+      "comment" : "a number"
+    },
+    "a dog runs" : {
+
+    },
+    "brand name" : {
+      "shouldTranslate" : false
+    },
+    "menu.title" : {
+      "extractionState" : "manual",
+      "localizations" : {
+        "en" : {
+          "stringUnit" : {
+            "state" : "translated",
+            "value" : "open \\"it\\" at http:\\/\\/a.b\\/c"
+          }
+        },
+        "fr" : {
+          "stringUnit" : {
+            "state" : "translated",
+            "value" : "ouvrir"
+          }
+        }
+      }
+    },
+    "no longer there" : {
+      "extractionState" : "stale"
+    },
+    "open" : {
+      "localizations" : {
+        "de" : { "stringUnit" : { "state" : "new", "value" : "open" } }
+      }
+    },
+    "photos" : {
+      "comment" : "%d photos",
+      "localizations" : {
+        "en" : {
+          "substitutions" : { "n" : { "argNum" : 1, "variations" : { "plural" : {
+            "one" : { "stringUnit" : { "state" : "translated", "value" : "%arg photo" } },
+            "other" : { "stringUnit" : { "state" : "translated", "value" : "%arg photos" } }
+          } } } },
+          "stringUnit" : { "state" : "translated", "value" : "see %#@n@ here" }
+        }
+      }
+    },
+    "shut" : {
+      "localizations" : { "de" : { "stringUnit" : { "state" : "needs_review", "value" : "zu" } } }
+    },
+    "tap" : {
+      "localizations" : {
+        "de" : { "variations" : { "device" : {
+          "ipad" : { "stringUnit" : { "state" : "new", "value" : "" } },
+          "mac" : { "stringUnit" : { "state" : "translated", "value" : "Klicken" } } } } },
+        "en" : { "variations" : { "device" : {
+          "ipad" : { "stringUnit" : { "state" : "translated", "value" : "tap it" } },
+          "mac" : { "stringUnit" : { "state" : "translated", "value" : "click it" } } } } }
+      }
+    }
+  },
+  "version" : "1.0"
+}
+"""
+
+
+def test_a_string_catalog_gets_the_target_language() -> None:
+    result = fill(".xcstrings", CATALOG.encode())
+    assert (result.entries, result.filled, result.already_translated, result.untranslated) == (6, 5, 1, 0)
+    before, after = json.loads(CATALOG)["strings"], json.loads(result.data)["strings"]
+    assert list(after) == list(before)
+    german = {key: entry.get("localizations", {}).pop("de", None) for key, entry in after.items()}
+    for entry in before.values():
+        entry.get("localizations", {}).pop("de", None)
+    assert after["a dog runs"].pop("localizations") == {}
+    assert after == before
+    plain = {"state": "needs_review"}
+    assert german["a dog runs"] == {"stringUnit": {**plain, "value": "A DOG RUNS"}}
+    assert german["open"] == {"stringUnit": {**plain, "value": "OPEN"}}
+    assert german["menu.title"] == {"stringUnit": {**plain, "value": 'OPEN "it" AT http://a.b/c'}}
+    assert german["photos"] == {
+        "stringUnit": {**plain, "value": "SEE %#@n@ HERE"},
+        "substitutions": {"n": {"argNum": 1, "variations": {"plural": {
+            "one": {"stringUnit": {**plain, "value": "%arg PHOTO"}},
+            "other": {"stringUnit": {**plain, "value": "%arg PHOTOS"}}}}}},
+    }  # fmt: skip
+    devices = german["tap"]["variations"]["device"]
+    assert devices["ipad"] == {"stringUnit": {**plain, "value": "TAP IT"}}
+    assert devices["mac"]["stringUnit"]["value"] == "Klicken"
+    assert [key for key, value in german.items() if not value] == ["", "%lld", "brand name", "no longer there"]
+
+
+def test_a_string_catalog_keeps_its_layout() -> None:
+    german, english = '\n        "de" : {\n          ', '\n        "en" : {\n          '
+
+    def new(value: str) -> str:
+        members = f'\n            "state" : "needs_review",\n            "value" : "{value}"'
+        return f'{german}"stringUnit" : {{{members}\n          }}\n        }}'
+
+    source = CATALOG.partition('"substitutions"')[2].partition("\n        }\n      }\n    },")[0]
+    copied = source.replace("translated", "needs_review").replace("photo", "PHOTO").replace("PHOTOs", "PHOTOS")
+    copied = copied.replace("see %#@n@ here", "SEE %#@n@ HERE")
+    expected = CATALOG
+    for old, inserted in (
+        ('"a dog runs" : {\n\n', '"a dog runs" : {\n      "localizations" : {' + new("A DOG RUNS") + "\n      }\n"),
+        ('"manual",\n      "localizations" : {',
+         '"manual",\n      "localizations" : {' + new(r'OPEN \"it\" AT http:\/\/a.b\/c') + ","),
+        ('"new", "value" : "open"', '"needs_review", "value" : "OPEN"'),
+        ('"new", "value" : ""', '"needs_review", "value" : "TAP IT"'),
+        (english + '"substitutions"', f'{german}"substitutions"{copied}\n        }},{english}"substitutions"'),
+    ):  # fmt: skip
+        assert expected.count(old) == 1
+        expected = expected.replace(old, inserted)
+    result = fill(".xcstrings", CATALOG.encode()).data
+    assert result.decode() == expected
+    assert fill(".xcstrings", result).data == result
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("{}", '{"localizations":{"de":{"stringUnit":{"state":"needs_review","value":"ONE TWO"}}}}'),
+        ('{"comment":"c"}',
+         '{"comment":"c","localizations":{"de":{"stringUnit":{"state":"needs_review","value":"ONE TWO"}}}}'),
+        ('{"shouldTranslate":true}',
+         '{"localizations":{"de":{"stringUnit":{"state":"needs_review","value":"ONE TWO"}}},"shouldTranslate":true}'),
+        ('{"localizations":{"de":{}}}',
+         '{"localizations":{"de":{"stringUnit":{"state":"needs_review","value":"ONE TWO"}}}}'),
+        ('{"localizations":{"fr":{"stringUnit":{"state":"translated","value":"x"}}}}',
+         '{"localizations":{"de":{"stringUnit":{"state":"needs_review","value":"ONE TWO"}},'
+         '"fr":{"stringUnit":{"state":"translated","value":"x"}}}}'),
+        ('{"localizations":{"en":{"stringSet":{"state":"new","values":["six ${a}","ten"]}}}}',
+         '{"localizations":{"de":{"stringSet":{"state":"needs_review","values":["SIX ${a}","TEN"]}},'
+         '"en":{"stringSet":{"state":"new","values":["six ${a}","ten"]}}}}'),
+        ('{"localizations":{"de":{"variations":{"plural":{"few":{"stringUnit":{"state":"new","value":""}}}}},'
+         '"en":{"variations":{"plural":{"other":{"stringUnit":{"state":"new","value":"all of it"}}}}}}}',
+         '{"localizations":{"de":{"variations":{"plural":{"few":{"stringUnit":{"state":"needs_review",'
+         '"value":"ALL OF IT"}}}}},'
+         '"en":{"variations":{"plural":{"other":{"stringUnit":{"state":"new","value":"all of it"}}}}}}}'),
+    ],
+)  # fmt: skip
+def test_a_string_of_a_minified_catalog(entry: str, expected: str) -> None:
+    text = '{"sourceLanguage":"en","strings":{"one two":%s},"version":"1.0"}'
+    assert fill(".xcstrings", (text % entry).encode()).data.decode() == text % expected
+
+
+def test_a_catalog_in_another_language() -> None:
+    text = (
+        '{"sourceLanguage":"fr","strings":{"un":{},"b":{"localizations":{"en-GB":{"stringUnit":{"state":"translated",'
+        '"value":"one"}},"de-AT":{"stringUnit":{"state":"new","value":""}}}}}}'
+    )
+    result = fill(".xcstrings", text.encode())
+    assert result.data.decode() == text.replace('"new","value":""', '"needs_review","value":"ONE"')
+    assert [report.reason for report in result.reports] == ["it has no text in en-GB"]
+
+
 ANDROID = """<?xml version="1.0" encoding="utf-8"?>
 <!-- copyright -->
 <resources xmlns:xliff="urn:oasis:names:tc:xliff:document:1.2">
@@ -372,6 +584,20 @@ HOSTILE = [
     (".strings", b"bplist00", "it is a binary property list"),
     (".strings", "<?xml version='1.0'?><plist/>", "it is a property list in XML"),
     (".strings", b"\xff\xfe\x00", "it is not UTF-16-LE"),
+    (".stringsdict", b"bplist00", "it is a binary property list"),
+    (".stringsdict", "<plist><array/></plist>", "it has no <dict> in <plist>"),
+    (".stringsdict", "<plist><dict>\n<key>a</key><key>b</key><dict/></dict></plist>",
+     "a.stringsdict:2: each key must have a value"),
+    (".stringsdict", "<plist><dict><key>a</key><dict/>\n<key>a</key><dict/></dict></plist>",
+     "a.stringsdict:2: the key 'a' occurs twice"),
+    (".stringsdict", "<!DOCTYPE plist [<!ENTITY a 'b'>]><plist><dict><key>&a;</key></dict></plist>",
+     "a.stringsdict:1: the file declares entities"),
+    (".stringsdict", "<plist>" + "<dict><key>a</key>" * 300, "more than 256 elements"),
+    (".stringsdict", "<plist><dict>\n<key>a", "a.stringsdict:2: this is not well-formed XML"),
+    (".xcstrings", "{}", "it has no sourceLanguage or no strings"),
+    (".xcstrings", '{"sourceLanguage": "en", "strings": []}', "it has no sourceLanguage or no strings"),
+    (".xcstrings", '{"strings": {"a":\n{}, "a": {}}}', "a.xcstrings:2: this is not valid JSON: the key 'a' occurs"),
+    (".xcstrings", '{"strings": ' + "[" * 100_000, "more than 256 objects"),
     (".xml", "<a/>", "not XML of a supported kind: its first element is <a>"),
     (".xml", "", "it has no element"),
     (".xml", "<resources><string name='a'>x</string>\n<string name='a'>y</string></resources>",
@@ -413,8 +639,17 @@ def test_aliases_are_not_expanded() -> None:
 
 def test_more_strings_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regard.documents.strings.MAX_STRINGS", 3)
+    monkeypatch.setattr("regard.documents.string_catalog.MAX_STRINGS", 3)
+    monkeypatch.setattr("regard.documents.stringsdict.MAX_STRINGS", 3)
     with pytest.raises(DataError, match="more than 3 strings"):
         open_bytes(".json", b'["a b", "c d", "e f",\n"g h"]')
+    catalog = '{"sourceLanguage": "en", "strings": {%s}}'
+    with pytest.raises(DataError, match="more than 3 strings"):
+        open_bytes(".xcstrings", (catalog % ", ".join(f'"{name} b": {{}}' for name in "abcd")).encode())
+    with pytest.raises(DataError, match="a string has more than 3 values"):
+        open_bytes(".xcstrings", (catalog % '"a": {"x": [1, 2, 3, 4]}').encode())
+    with pytest.raises(DataError, match="more than 3 strings"):
+        open_bytes(".stringsdict", STRINGSDICT.encode())
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,11 @@ from typing import Any, cast
 from unittest import mock
 
 import pytest
+from tests.end_to_end.helpers import call
+from tests.unit.documents.containers.archives import body as read_body
+from tests.unit.documents.containers.archives import word
 from tests.unit.serving.clients import ask
+from tests.unit.serving.test_files import FIELDS, deepl, fetch, send
 
 from regard.cli.translate_document import translate_document
 from regard.cli.translate_lines import translate_lines
@@ -146,6 +150,48 @@ def service(models: Models, store: GlossaryStore) -> Iterator[Service]:
     service = Service(models, Limits(gather=0.001), glossaries=store)
     yield service
     service.close()
+
+
+RUN = '<w:r>{}<w:t xml:space="preserve">{}</w:t></w:r>'
+PARAGRAPH = f"<w:p>{RUN.format('', 'six ')}{RUN.format('<w:rPr><w:b/></w:rPr>', '{}')}</w:p>"
+FILES = [("a.json", b'{"a": "one two", "b": "five"}'), ("a.docx", word(PARAGRAPH.format("one")))]
+
+
+def has_term(name: str, data: bytes) -> bool:
+    """Return whether a translated file has the term of the glossary, and not the model's own word."""
+    text = (read_body(data) if name.endswith(".docx") else data.decode()).lower()
+    return "zehn" in text and "eins" not in text
+
+
+@pytest.mark.parametrize(("name", "data"), FILES, ids=["json", "docx"])
+def test_terms_are_in_files_that_the_command_translates(run: Path, tmp_path: Path, name: str, data: bytes) -> None:
+    (terms := tmp_path / "terms.tsv").write_text("one\tzehn\n")
+    (path := tmp_path / name).write_bytes(data)
+    written = tmp_path / f"new-{name}"
+    for options in ((), ("--glossary", terms)):
+        result = call("translate", run, "-i", path, *options, "-o", written)
+        assert result.code == 0, result.err
+        assert has_term(name, written.read_bytes()) == bool(options)
+    if name == "a.docx":
+        assert PARAGRAPH.replace("six", "sechs").format("zehn") in read_body(written.read_bytes())
+
+
+@pytest.mark.parametrize(("name", "data"), FILES, ids=["json", "docx"])
+def test_terms_are_in_files_that_the_server_translates(service: Service, name: str, data: bytes) -> None:
+    identifier = ask(service, "POST", "/v2/glossaries", json=BODY).json()["glossary_id"]
+    for fields in ({}, {"glossary_id": identifier}):
+        answer = send(service, name, data, {**FIELDS, **fields})
+        assert has_term(name, fetch(service, answer).content) == bool(fields)
+        _, status, result = deepl(service, {"source_lang": "EN", "target_lang": "DE", **fields}, name, data)
+        assert (status.json()["status"], has_term(name, result.content)) == ("done", bool(fields))
+    refused = send(service, name, data, {"source": "auto", "target": "de", "glossary_id": identifier})
+    assert (refused.status_code, refused.json()["error"]) == (
+        400,
+        "Invalid request: source is required with a glossary",
+    )
+    (refused,) = deepl(service, {"target_lang": "DE", "glossary_id": identifier}, name, data)
+    assert (refused.status_code, "source_lang is required" in refused.json()["message"]) == (400, True)
+    assert send(service, name, data, {**FIELDS, "glossary_id": "unknown"}).status_code == 404
 
 
 BODY = {"name": "g", "source_lang": "en", "target_lang": "de", "entries": "one\tzehn", "entries_format": "tsv"}

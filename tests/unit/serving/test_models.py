@@ -6,27 +6,9 @@ import pytest
 from tests.unit.serving.runs import add_checkpoint
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.data import CorpusConfig
-from regard.config.schema import DataConfig
 from regard.errors import CheckpointError, ConfigError
 from regard.serving.limits import RequestRejected
-from regard.serving.models import Models, language_name, language_pairs
-
-
-def test_a_tag_names_the_target() -> None:
-    corpora = tuple(CorpusConfig(source="a", target="b", tags=(tag,)) for tag in ("de", "fr", "de"))
-    assert language_pairs(DataConfig(corpora=corpora, source_language="en")) == [
-        ("en", "de", ("de",)),
-        ("en", "fr", ("fr",)),
-    ]
-    domain = CorpusConfig(source="a", target="b", source_language="fi", target_language="pt_BR", tags=("laws",))
-    assert language_pairs(DataConfig(corpora=(domain,))) == [("fi", "pt-br", ("laws",))]
-    assert language_pairs(DataConfig(corpus="dates")) == [("und", "und", ())]
-
-
-@pytest.mark.parametrize(("code", "name"), [("en", "English"), ("pt-br", "Portuguese (BR)"), ("iso", "iso")])
-def test_languages_have_names(code: str, name: str) -> None:
-    assert language_name(code) == name
+from regard.serving.models import Models
 
 
 def test_a_multilingual_model_is_served_for_each_language(tmp_path: Path) -> None:

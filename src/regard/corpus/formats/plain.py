@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regard.corpus.formats.compressed import open_decompressed
+from regard.corpus.formats.identify import OLE, ZIP
 from regard.corpus.formats.unsupported import refuse_binary
 from regard.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
 MAX_LINE_BYTES = 1 << 24  # bounds the memory; longer lines are not text
+_START_BYTES = 1 << 20  # of an archive, which name what is in it
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
@@ -27,15 +29,16 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
 
 def decode_lines(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator[str]:
     """Yield the lines of an open file as `read_lines` does; `name` is its name in errors. Raises DataError."""
-    for number, raw in enumerate(_raw_lines(file), start=1):
+    first = file.readline(MAX_LINE_BYTES + 1)
+    if encoding == "utf-8":
+        refuse_binary(first + (file.read(_START_BYTES) if first.startswith((ZIP, OLE)) else b""), name)
+    for number, raw in enumerate(_raw_lines(first, file), start=1):
         if len(raw) > MAX_LINE_BYTES:
             raise DataError(
                 f"the line is longer than {MAX_LINE_BYTES:,} bytes",
                 where=f"{name}:{number}",
                 fix="check that the file is text, in lines",
             )
-        if number == 1 and encoding == "utf-8":
-            refuse_binary(raw, name)
         if number == 1 and raw.startswith(BOM):
             raw = raw.removeprefix(BOM)
             if not raw:
@@ -43,9 +46,8 @@ def decode_lines(file: BinaryIO, name: str, encoding: str = "utf-8") -> Iterator
         yield _decode(raw, name, number, encoding)
 
 
-def _raw_lines(file: BinaryIO) -> Iterator[bytes]:
-    r"""Yield lines with their line ends. A file with only `\r`, as in classic Mac OS, is split at these."""
-    first = file.readline(MAX_LINE_BYTES + 1)
+def _raw_lines(first: bytes, file: BinaryIO) -> Iterator[bytes]:
+    r"""Yield all lines with their line ends. A file with only `\r`, as in classic Mac OS, is split at these."""
     if len(first) <= MAX_LINE_BYTES and not first.endswith(b"\n") and first.rstrip(b"\r").count(b"\r") > 1:
         yield from re.findall(rb"[^\r]*\r|[^\r]+", first)
         return

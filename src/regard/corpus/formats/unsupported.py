@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from regard.corpus.formats.compressed import format_suffix, open_decompressed
+from regard.corpus.formats.identify import OLE, ZIP, identify
 from regard.errors import DataError
 
 MARKUP: Final[dict[str, str]] = {
@@ -34,12 +35,15 @@ MARKUP: Final[dict[str, str]] = {
 }
 """Text with keys, tags or commands, which would be translated as well."""
 
+NEWER_FORMATS: Final[dict[str, str]] = {".doc": ".docx", ".ppt": ".pptx", ".xls": ".xlsx", ".rtf": ".docx"}
+"""Formats of documents that are translated after a conversion, by the suffix of older ones."""
+
 BINARY: Final[dict[str, str]] = {
-    ".doc": "a Word document",
+    ".doc": "an old Word document",
     ".docx": "a Word document",
-    ".ppt": "a PowerPoint presentation",
+    ".ppt": "an old PowerPoint presentation",
     ".pptx": "a PowerPoint presentation",
-    ".xls": "an Excel workbook",
+    ".xls": "an old Excel workbook",
     ".xlsx": "an Excel workbook",
     ".odt": "an OpenDocument text",
     ".odp": "an OpenDocument presentation",
@@ -52,12 +56,9 @@ BINARY: Final[dict[str, str]] = {
 }
 
 _MAGIC: Final[dict[bytes, tuple[str, str]]] = {
-    b"PK\x03\x04": (
-        "a ZIP archive, as .docx, .pptx, .xlsx, .odt, .odp and .epub are",
-        "give it the suffix that it should have to translate it as a document, or export its text as UTF-8",
-    ),
-    b"%PDF-": ("a PDF", "export its text as UTF-8"),
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an OLE document, as .doc, .ppt and .xls are", "export its text as UTF-8"),
+    ZIP: ("a ZIP archive", "unpack it"),
+    b"%PDF-": ("a PDF", ""),
+    OLE: ("an OLE document", ""),
     b"PAR1\x15": ("a Parquet file", "rename it to .parquet, and read it as a file with both sides"),
     b"\x1f\x8b": ("compressed by gzip", "rename it to end in .gz"),
     b"\xfd7zXZ\x00": ("compressed by xz", "rename it to end in .xz"),
@@ -68,7 +69,10 @@ _MAGIC: Final[dict[bytes, tuple[str, str]]] = {
     b"\xff\xfe": ("UTF-16, not UTF-8", "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
     b"\xfe\xff": ("UTF-16, not UTF-8", "convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
 }
-"""First bytes of files that are not text: what the file is, and what to do. Longer ones come first."""
+"""First bytes of files that are not text: what the file is, and what to do. Longer ones come first.
+
+What documents are is found out by `identify`.
+"""
 
 
 def format_by_name(path: Path) -> str:
@@ -83,6 +87,10 @@ def refuse_binary(start: bytes, name: str) -> None:
     """Raise DataError if the first bytes of a file are not those of text. `name` is its name in errors."""
     for magic, (kind, fix) in _MAGIC.items():
         if start.startswith(magic):
+            document = identify(start)
+            if document is not None:
+                kind, fix = document.description, document.advice()
+                fix += ", or export its text as UTF-8" if document.suffix else ""
             raise DataError(f"the file is {kind}", where=name, fix=fix)
 
 

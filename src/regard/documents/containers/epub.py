@@ -32,7 +32,7 @@ class EpubDocument(ContainerDocument):
         members = self.archive.members
         media_type = self.archive.read(MIMETYPE).strip() if MIMETYPE in members else b""
         if media_type != b"application/epub+zip" or CONTAINER not in members:
-            raise DataError("it is not an EPUB", where=name, fix="check its suffix")
+            self.archive.refuse_kind("an EPUB")
         encrypted = set(self._find_attributes(ENCRYPTION, "enc:CipherReference", "URI"))
         for package_path in self._find_attributes(CONTAINER, "container:rootfile", "full-path"):
             package = _PackagePart(self.archive.read(package_path), self.part_name(package_path), languages)

@@ -81,7 +81,7 @@ class OoxmlDocument(ContainerDocument):
     def _read_content_types(self, description: str) -> dict[str, str]:
         """Return the content type of each member that has its own."""
         if CONTENT_TYPES not in self.archive.members:
-            raise DataError(f"it is not {description}", where=self.name, fix="check its suffix")
+            self.archive.refuse_kind(description)
         text, _ = decode_xml(self.archive.read(CONTENT_TYPES), self.part_name(CONTENT_TYPES))
         types: dict[str, str] = {}
 
@@ -105,7 +105,7 @@ class OoxmlDocument(ContainerDocument):
                             fix=f"rename it to end in {suffix}",
                         )
                     return
-        raise DataError(f"it is not {description}: it has no main part", where=self.name, fix="check its suffix")
+        self.archive.refuse_kind(description)
 
     def _open_part(self, member: str, content_type: str, headings: TableHeadings) -> Part | None:
         """Return a member as a part if it may contain text."""

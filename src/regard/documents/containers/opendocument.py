@@ -23,12 +23,12 @@ from regard.errors import DataError
 
 MIMETYPE = "mimetype"
 MANIFEST = "META-INF/manifest.xml"
-KINDS: Final[dict[str, tuple[str, str]]] = {
-    "text": ("an OpenDocument text", ".odt"),
-    "presentation": ("an OpenDocument presentation", ".odp"),
-    "spreadsheet": ("an OpenDocument spreadsheet", ".ods"),
+KINDS: Final[dict[str, str]] = {
+    "text": "an OpenDocument text",
+    "presentation": "an OpenDocument presentation",
+    "spreadsheet": "an OpenDocument spreadsheet",
 }
-"""What a document is, and its suffix, by the last part of its media type."""
+"""What a document is, by the last part of its media type."""
 
 GROUPS = frozenset({"text:a", "text:meta", "text:meta-field", "?:content-control"})
 """Elements that contain text, in addition to spans."""
@@ -63,17 +63,12 @@ class OpenDocument(ContainerDocument):
         Raises:
             DataError: It is something else, damaged, encrypted, or exceeds a limit.
         """
-        description = KINDS[kind][0]
+        description = KINDS[kind]
         super().__init__(data, name, description)
         media_type = self.archive.read(MIMETYPE).decode(errors="replace") if MIMETYPE in self.archive.members else ""
         actual = media_type.removeprefix("application/vnd.oasis.opendocument.").removesuffix("-template").strip()
         if actual != kind:
-            known, suffix = KINDS.get(actual, ("", ""))
-            raise DataError(
-                f"it is not {description}" + (f", but {known}" if known else ""),
-                where=name,
-                fix=f"rename it to end in {suffix}" if suffix else "check its suffix",
-            )
+            self.archive.refuse_kind(description)
         for member in self._text_members():
             part_class = MetadataPart if member == "meta.xml" else OpenDocumentPart
             part = part_class(self.archive.read(member), self.part_name(member), languages)

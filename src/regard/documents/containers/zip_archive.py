@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from regard.corpus.formats.identify import ENCRYPTED, ZIP, identify
 from regard.errors import DataError
 
 MAX_BYTES = 1 << 28
@@ -32,7 +33,6 @@ _CENTRAL = struct.Struct("<4s4B4H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _ENCRYPTED, _HAS_DESCRIPTOR, _IS_UTF8 = 1, 8, 1 << 11  # bits of the flags
 _ZIP64 = 1  # an extra field
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _UNSAFE_NAME = re.compile(r"^/|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)|[\\\x00-\x1f]")
 _INVALID_ZIP = (zipfile.BadZipFile, struct.error, ValueError, OverflowError, EOFError, RuntimeError, OSError)
 
@@ -102,16 +102,22 @@ class ZipArchive:
         data = self._data
         if len(data) > MAX_BYTES:
             self._fail(f"the document has more than {MAX_BYTES:,} bytes", "remove large media from the document")
-        if data.startswith(_OLE):
-            if "EncryptedPackage".encode("utf-16-le") in data:
-                self._fail("it is encrypted", "save it without a password")
-            self._fail(
-                f"it is not {kind}, but an OLE document, as .doc, .ppt and .xls are", "save it in the newer format"
-            )
-        if not data.startswith(b"PK\x03\x04"):
+        if not data.startswith(ZIP):
+            actual = identify(data)
+            if actual is ENCRYPTED:
+                self._fail("it is encrypted", actual.fix)
+            if actual is not None:
+                self._fail(f"it is not {kind}, but {actual.description}", actual.advice())
             self._fail(f"it is not {kind}: it is not a ZIP archive", "check its suffix, or save or download it again")
         if data.count(_ENTRY) > MAX_MEMBERS:
             self._fail(f"the ZIP archive has more than {MAX_MEMBERS:,} members", "check where the document comes from")
+
+    def refuse_kind(self, kind: str) -> NoReturn:
+        """Raise DataError because the archive is not a document of this kind; say what it is, if that is known."""
+        actual = identify(self._data)
+        if actual is not None and actual.description != kind:
+            self._fail(f"it is not {kind}, but {actual.description}", actual.advice())
+        self._fail(f"it is not {kind}", "check its suffix, or save it again with its own program")
 
     def _add_member(self, info: zipfile.ZipInfo) -> None:
         name = info.orig_filename

@@ -7,20 +7,32 @@ from typing import Final
 
 from sacrebleu.metrics.chrf import CHRF
 
+from regard.corpus.tagged import split_tags
 from regard.evaluation.bootstrap import SIGNIFICANCE_LEVEL, paired_bootstrap
 from regard.evaluation.metrics import bleu, chrf
 from regard.inference.translator import Translator
 from regard.runs.improvement.record import Comparison, Decision
 
+MAX_CHRF: Final = 100 - 1e-9  # of translations that are the references
 MAX_LOSS: Final = 0.5  # chrF on the old dev set; more is never accepted, and less only if it is not significant
 
 Track = Callable[[Iterable[str], int], Iterable[str]]
 
 
 def translate_all(translator: Translator, sources: Sequence[str], track: Track) -> list[str]:
-    """Return the translations of all sources, as `regard translate` makes them."""
-    texts = (translation.text for translation in translator.stream(sources))
-    return list(track(texts, len(sources)))
+    """Return the translations of all sources, as `regard translate` makes them with the tags before each source."""
+    groups: dict[tuple[str, ...], dict[int, str]] = {}
+    for index, source in enumerate(sources):
+        tags, text = split_tags(source)
+        groups.setdefault(tuple(tags), {})[index] = text
+    order = [index for group in groups.values() for index in group]
+    texts = (
+        translation.text
+        for tags, group in groups.items()
+        for translation in (translator.with_tags(tags) if tags else translator).stream(group.values())
+    )
+    translations = dict(zip(order, track(texts, len(sources)), strict=True))
+    return [translations[index] for index in range(len(sources))]
 
 
 def compare(old: Sequence[str], new: Sequence[str], references: Sequence[str], language: str) -> Comparison:
@@ -52,6 +64,8 @@ def decide(corrections: Comparison, dev: Comparison, share: float = 1.0) -> Deci
     """
     is_better = corrections.gain > 0 and corrections.p < SIGNIFICANCE_LEVEL
     first = "better" if is_better else "worse" if corrections.gain < 0 else "not significantly better"
+    if corrections.chrf[0] >= MAX_CHRF:
+        first = "no better than the old one, which translates exactly so,"
     second = "worse" if is_worse(dev) else "not worse"
     joint = "but" if is_better and is_worse(dev) else "and"
     return Decision(

@@ -15,6 +15,7 @@ from typing import Final
 
 from regard.corpus.corpus import Corpus, PairList, Skipped, SkipReport
 from regard.corpus.corpus import Pair as CorpusPair
+from regard.corpus.tagged import split_tags
 from regard.corpus_checks.characters import remove_control_characters
 from regard.corpus_checks.findings import DESCRIPTIONS, DROPPED_BY_DEFAULT, FaultKind
 from regard.corpus_checks.inspection import CheckedPair, CorpusInspector
@@ -143,7 +144,11 @@ def split_corrections(pairs: Mapping[str, str], earlier: Iterable[TextPair], whe
 
 
 def normalize(text: str) -> str:
-    """Return the words of a text without case and punctuation, with 0 for each digit; the text if it has no letter."""
+    """Return the words of a text without case and punctuation, with 0 for each digit; the text if it has no letter.
+
+    The tags before it are removed.
+    """
+    text = split_tags(text)[1]
     words = _WORD.findall(text.casefold())
     return normalize_words(words) if any(map(str.isalpha, text)) else text.strip()
 
@@ -155,7 +160,7 @@ def is_held_out(source: str) -> bool:
 
 
 class SourceSet:
-    """Sources, compared without case, punctuation and digits."""
+    """Sources, compared without tags, case, punctuation and digits."""
 
     def __init__(self, sources: Collection[str]) -> None:
         self._sources = {normalize(source) for source in sources}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,25 +13,17 @@ from typing import Unpack
 from rich.console import Console
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.overrides import to_overrides
-from regard.config.recipe import parse_config, to_portable_table
-from regard.console import Say, progress_bar, say, track
-from regard.corpus.corpus import Corpus
-from regard.corpus.formats.sides import Sides
-from regard.corpus.paths import CorpusPaths, infer_sides
-from regard.errors import CheckpointError
-from regard.files import write_atomic
+from regard.config.recipe import parse_config
+from regard.console import progress_bar, say, track
+from regard.errors import CheckpointError, RegardError
 from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
 from regard.runs.confidence import calibrate_finished
 from regard.runs.improvement import acceptance, replacement, selection
-from regard.runs.improvement.corrections import SourceSet, check_corrections, split_corrections
-from regard.runs.improvement.old_pairs import OldRun, run_folder
 from regard.runs.improvement.options import ImprovementOptions, ImproveOptions
-from regard.runs.improvement.recipe import make_recipe
-from regard.runs.improvement.record import Decision, Record, RecordFolder, made_by, read_pairs, write_pairs
+from regard.runs.improvement.preparation import begin, outputs
+from regard.runs.improvement.record import Decision, Record, RecordFolder, made_by, read_pairs
 from regard.runs.train import Result, resume, train
-from regard.tokenizers.base import Tokenizers
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,68 +91,7 @@ def improve(run: str | Path, corrections: str | Path, **options: Unpack[ImproveO
 
 def default_output(run: Path) -> Path:
     """Return the first free folder of the names RUN-improved-1, RUN-improved-2 and so on."""
-    name, number = run.resolve().name, 1
-    while (folder := run.resolve().parent / f"{name}-improved-{number}").exists():
-        number += 1
-    return folder
-
-
-def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOptions, say: Say) -> None:
-    """Check the corrections, and write everything that training and evaluation need into the folder of the new run."""
-    record_folder = made_by(folder)
-    if record_folder.exists:
-        raise CheckpointError(
-            "the folder already contains an improvement",
-            where=folder,
-            fix=f"continue it with `regard improve --resume {shlex.quote(str(folder))}`, or choose another folder",
-        )
-    old = OldRun.load(run)
-    if options.replace:
-        replacement.check_best(run_folder(old), old.checkpoint)
-    if options.old_data is not None:
-        provided = _open(Path(options.old_data), old, Sides(), "--old-data")
-        old = replace(old, provided=tuple((pair.source, pair.target) for pair in provided))
-    dev = old.dev()
-    corpus = _open(corrections, old, options.sides, "--corrections")
-    checked = check_corrections(corpus, dev, old.languages)
-    split = split_corrections(checked.pairs, [*old.corrections, *old.held_out], corpus.name)
-    known = SourceSet([source for source, _ in (*split.train, *split.held_out)])
-    sample_size = round(options.old_pairs * options.epochs * len(split.train))
-    sample = old.sample(sample_size, old.config.train.seed, known.__contains__)
-    say(f"corrections: {len(checked.pairs):,} of {corpus.name}, {split.new:,} of them new")
-    for sentence in checked.sentences:
-        say(f"corrections: {sentence}")
-    earlier = len(split.train) + len(split.held_out) - len(checked.pairs)
-    if earlier > 0:
-        say(f"corrections: {earlier:,} more from earlier improvements")
-    say(f"corrections: {len(split.train):,} to train on, {len(split.held_out):,} held out")
-    origin = f"those that {old.pool.name} was trained on" if options.old_data is None else str(options.old_data)
-    say(f"old pairs: {len(sample):,} of {origin}")
-    recipe = make_recipe(
-        old,
-        record_folder,
-        (split.train, sample),
-        Tokenizers.load(old.checkpoint),
-        epochs=options.epochs,
-        old_pairs=options.old_pairs,
-        overrides=to_overrides(options.overrides),
-    )
-    RunFolder.create(folder)
-    record_folder.path.mkdir(exist_ok=True)
-    write_pairs(record_folder.corrections, split.train)
-    write_pairs(record_folder.held_out, split.held_out)
-    write_pairs(record_folder.old_pairs, sample)
-    write_pairs(record_folder.old_dev, dev)
-    write_atomic(record_folder.dropped, "".join(f"{line}\n" for line in checked.dropped))
-    record_folder.write(
-        Record(
-            run=str(old.folder),
-            checkpoint=str(old.checkpoint),
-            pool=str(old.pool.resolve()),
-            recipe=to_portable_table(recipe),
-            replace=options.replace,
-        )
-    )
+    return next(folder for folder in outputs(run) if not folder.exists())
 
 
 def resume_improvement(folder: str | Path, *, console: Console | None = None) -> Improvement:
@@ -176,7 +108,24 @@ def resume_improvement(folder: str | Path, *, console: Console | None = None) ->
         raise CheckpointError(
             "there is no improvement to continue", where=folder, fix="give a folder that `regard improve` has made"
         )
-    record, run = record_folder.read(), RunFolder(folder)
+    with _resumed_by_improve(folder):
+        return _resume(RunFolder(folder), record_folder, console)
+
+
+@contextmanager
+def _resumed_by_improve(folder: Path) -> Iterator[None]:
+    """Let errors name the command that continues an improvement, instead of the one that only trains."""
+    try:
+        yield
+    except RegardError as error:
+        if error.fix:
+            resume_command = f"`regard improve --resume {shlex.quote(str(folder))}`"
+            error.fix = error.fix.replace("`regard train --resume`", resume_command)
+        raise
+
+
+def _resume(run: RunFolder, record_folder: RecordFolder, console: Console) -> Improvement:
+    record = record_folder.read()
     if record.decision is None:
         _train(record, run, console)
         with run.lock():
@@ -184,7 +133,7 @@ def resume_improvement(folder: str | Path, *, console: Console | None = None) ->
             record = replace(record, decision=decision)
             record_folder.write(record)
     assert record.decision is not None
-    improvement = Improvement(folder, record.decision, record.installed)
+    improvement = Improvement(run.path, record.decision, record.installed)
     say(str(improvement), console)
     if record.decision.accepted and record.replace and not record.installed:
         old = RunFolder(Path(record.run))
@@ -192,20 +141,6 @@ def resume_improvement(folder: str | Path, *, console: Console | None = None) ->
         record_folder.write(replace(record, installed=name))
         improvement = replace(improvement, installed=name)
     return improvement
-
-
-def _open(file: Path, old: OldRun, requested: Sides, label: str) -> Corpus:
-    """Open a file with both sides, in the languages of a run unless others are requested."""
-    source, target = old.languages
-    sides = infer_sides(old.config.data, file, requested)
-    sides = replace(
-        sides,
-        source_language=requested.source_language or source or sides.source_language,
-        target_language=requested.target_language or target or sides.target_language,
-    )
-    corpus = CorpusPaths(data=file, labels=("", "", label)).open(sides)
-    assert corpus is not None  # a file is given
-    return corpus
 
 
 def _train(record: Record, run: RunFolder, console: Console) -> None:
@@ -222,7 +157,8 @@ def _train(record: Record, run: RunFolder, console: Console) -> None:
 
 
 def _evaluate(run: RunFolder, folder: RecordFolder, console: Console) -> Decision:
-    corrections, dev = read_pairs(folder.held_out), read_pairs(folder.old_dev)
+    tags = folder.read().tags
+    corrections, dev = read_pairs(folder.held_out, tags), read_pairs(folder.old_dev, tags)
     with progress_bar(console) as bar:
 
         def show(texts: Iterable[str], total: int) -> Iterable[str]:

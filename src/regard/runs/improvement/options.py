@@ -5,6 +5,7 @@ The defaults are chosen on measurements: benchmarks/RESULTS.md, "Improving a run
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
@@ -34,6 +35,7 @@ class ImproveOptions(TypedDict, total=False):
         replace: Make the new checkpoint the best one of the old run if it is accepted.
         source_language: The language code of the source; by default the run's.
         target_language: The language code of the target.
+        tags: The tags of the corrections, for a run with several sets of tags; by default those of their languages.
         source_column: The source column of a table: a name, or a number counted from 1.
         target_column: The target column of a table.
         overrides: Other keys of the recipe, as `["train.learning_rate=0.001"]` or `{"train.learning_rate": 0.001}`.
@@ -48,6 +50,7 @@ class ImproveOptions(TypedDict, total=False):
     replace: bool
     source_language: str
     target_language: str
+    tags: Sequence[str]
     source_column: str
     target_column: str
     overrides: Overrides
@@ -64,6 +67,7 @@ class ImprovementOptions:
     old_data: str | Path | None = None
     replace: bool = False
     sides: Sides = field(default_factory=Sides)
+    tags: tuple[str, ...] = ()
     overrides: Overrides = ()
 
     @classmethod
@@ -78,7 +82,7 @@ class ImprovementOptions:
         chosen = {
             name: values[name] for name in ("epochs", "old_pairs", "old_data", "replace", "overrides") if name in values
         }
-        result = cls(sides=sides, **chosen)
+        result = cls(sides=sides, tags=tuple(values.get("tags", ())), **chosen)
         if result.epochs < 1 or result.old_pairs < 0:
             raise ConfigError("epochs or old_pairs is too low", where=CALLER, fix="give 1 epoch or more, and 0 or more")
         return result

@@ -9,6 +9,9 @@ RUN/improve/ is in a run that `regard improve` has made:
     old-dev.tsv       the dev set of the old run
     dropped.jsonl     the corrections that are not used, and why
 
+If the run has several sets of tags, `corrections.tsv` has the pairs of the first one, `corrections-2.tsv` those of the
+second one, and so on; the other TSV files likewise. Files without pairs are left out.
+
 RUN/improvements/NAME/ is the same without the last three, in a run whose best checkpoint is the improved one, NAME.
 """
 
@@ -25,6 +28,7 @@ from regard.checkpoints.run_folder import IMPROVE, resolve_checkpoint
 from regard.corpus.bilingual_file import BilingualFile
 from regard.corpus.corpus import Pair
 from regard.corpus.formats.sides import Sides
+from regard.corpus.tagged import add_tags, split_tags
 from regard.corpus_checks.cleaning import to_tsv_field
 from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import write_atomic
@@ -33,7 +37,9 @@ IMPROVEMENTS = "improvements"
 RECORD = "improve.json"
 FORMAT = 1
 
-TextPair = tuple[str, str]  # source, target
+TextPair = tuple[str, str]  # source with its tags, target
+Tags = tuple[str, ...]
+NO_TAGS: tuple[Tags, ...] = ((),)
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Record:
         replace: Whether the old run gets the new checkpoint if it is accepted.
         decision: None until the new model is evaluated.
         installed: The name of the new checkpoint in the old run, if it has got it.
+        tags: The sets of tags of the run.
     """
 
     run: str
@@ -98,6 +105,7 @@ class Record:
     replace: bool = False
     decision: Decision | None = None
     installed: str = ""
+    tags: tuple[Tags, ...] = NO_TAGS
 
 
 class RecordFolder:
@@ -133,7 +141,8 @@ class RecordFolder:
             if table.pop("format") != FORMAT:
                 raise ValueError("it was written by a later version of regard")
             decision = table.pop("decision")
-            return Record(**table, decision=None if decision is None else _decision(decision))
+            tags = tuple(map(tuple, table.pop("tags", NO_TAGS)))
+            return Record(**table, tags=tags, decision=None if decision is None else _decision(decision))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"the record of the improvement cannot be read: {error}",
@@ -156,7 +165,9 @@ class RecordFolder:
         ):
             target.path.mkdir(parents=True, exist_ok=True)
             for old, new in ((self.corrections, target.corrections), (self.held_out, target.held_out)):
-                shutil.copyfile(old, new)
+                for source, copied in zip(part_files(old, record.tags), part_files(new, record.tags), strict=True):
+                    if source.is_file():
+                        shutil.copyfile(source, copied)
         target.write(record)
 
 
@@ -170,19 +181,33 @@ def _comparison(table: dict[str, Any]) -> Comparison:
     return Comparison(int(table["pairs"]), chrf, bleu, float(table["p"]))
 
 
-def write_pairs(path: Path, pairs: Iterable[TextPair]) -> None:
-    """Write pairs as TSV with a header. Raise CheckpointError if that fails."""
-    rows = "".join(f"{to_tsv_field(source)}\t{to_tsv_field(target)}\n" for source, target in pairs)
-    with raise_on_os_error(CheckpointError, "the file cannot be written", where=path, fix="free some disk space"):
-        write_atomic(path, f"source\ttarget\n{rows}")
+def part_files(path: Path, tags: Sequence[Tags]) -> list[Path]:
+    """Return the file of the pairs of each set of tags."""
+    return [path if number == 1 else path.with_stem(f"{path.stem}-{number}") for number in range(1, len(tags) + 1)]
 
 
-def read_pairs(path: Path) -> list[TextPair]:
-    """Read what `write_pairs` has written; no pairs if the file is missing. Raise DataError for a damaged file."""
-    if not path.is_file():
-        return []
-    corpus: Sequence[Pair] = list(BilingualFile(path, Sides(source_column="source", target_column="target")))
-    return [(pair.source, pair.target) for pair in corpus]
+def write_pairs(path: Path, pairs: Iterable[TextPair], tags: Sequence[Tags] = NO_TAGS) -> None:
+    """Write pairs as TSV with a header, into a file for each set of tags. Raise CheckpointError if that fails."""
+    rows: dict[Tags, list[str]] = {known: [] for known in tags}
+    for source, target in pairs:
+        known, text = split_tags(source)
+        rows[tuple(known)].append(f"{to_tsv_field(text)}\t{to_tsv_field(target)}\n")
+    for file, lines in zip(part_files(path, tags), rows.values(), strict=True):
+        with raise_on_os_error(CheckpointError, "the file cannot be written", where=file, fix="free some disk space"):
+            if lines:
+                write_atomic(file, f"source\ttarget\n{''.join(lines)}")
+            else:
+                file.unlink(missing_ok=True)
+
+
+def read_pairs(path: Path, tags: Sequence[Tags] = NO_TAGS) -> list[TextPair]:
+    """Read what `write_pairs` has written; no pairs if a file is missing. Raise DataError for a damaged file."""
+    pairs: list[TextPair] = []
+    for file, known in zip(part_files(path, tags), tags, strict=True):
+        if file.is_file():
+            corpus: Sequence[Pair] = list(BilingualFile(file, Sides(source_column="source", target_column="target")))
+            pairs += [(add_tags(pair.source, known), pair.target) for pair in corpus]
+    return pairs
 
 
 def made_by(folder: Path) -> RecordFolder:

@@ -87,19 +87,46 @@ def test_streamed_archives_with_descriptors_and_zip64_headers() -> None:
 @pytest.mark.parametrize("suffix", sorted(CONTAINERS))
 def test_files_that_are_something_else(suffix: str) -> None:
     refuse(b"", "it is not a ZIP archive", suffix=suffix)
-    refuse(b"%PDF-1.7\n", "it is not a ZIP archive", suffix=suffix)
-    refuse(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "an OLE document", suffix=suffix)
-    encrypted = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500) + "EncryptedPackage".encode("utf-16-le")
-    refuse(encrypted, "it is encrypted", "without a password", suffix=suffix)
+    refuse(b"some text\n", "it is not a ZIP archive", suffix=suffix)
+    refuse(b"%PDF-1.7\n", "but a PDF", "rename it to end in .pdf", suffix=suffix)
+    refuse(rb"{\rtf1 x}", "but RTF", "save it as .docx", "soffice --convert-to docx", suffix=suffix)
+    refuse(b"<!DOCTYPE html><p>x", "but HTML", "rename it to end in .html", suffix=suffix)
+    refuse(ole(), "an OLE document", suffix=suffix)
+    refuse(ole("EncryptedPackage"), "it is encrypted", "without a password", suffix=suffix)
     refuse(pack({"a.txt": "x"}), "check its suffix", suffix=suffix)
     for actual, data in EXAMPLES.items():
         if actual[:3] != suffix[:3]:
-            refuse(data, "it is not a", suffix=suffix)
+            refuse(data, f"rename it to end in {actual}", suffix=suffix)
 
 
-def test_the_error_says_what_the_file_is() -> None:
-    refuse(DOCUMENT, "it is not an Excel workbook, but a Word document", ".docx", suffix=".xlsx")
-    refuse(EXAMPLES[".odt"], "it is not an OpenDocument presentation, but an OpenDocument text", ".odt", suffix=".odp")
+def ole(*names: str) -> bytes:
+    """Return the beginning of an OLE document with these streams."""
+    return (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+        + bytes(504)
+        + b"".join(name.encode("utf-16-le").ljust(128, b"\0") for name in ("Root Entry", *names))
+    )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data", "kind", "advice"),
+    [
+        (".xlsx", DOCUMENT, "an Excel workbook, but a Word document", "rename it to end in .docx"),
+        (".docx", EXAMPLES[".epub"], "a Word document, but an EPUB", "rename it to end in .epub"),
+        (".epub", DOCUMENT, "an EPUB, but a Word document", "rename it to end in .docx"),
+        (".odt", DOCUMENT, "an OpenDocument text, but a Word document", "rename it to end in .docx"),
+        (".docx", EXAMPLES[".odt"], "a Word document, but an OpenDocument text", "rename it to end in .odt"),
+        (".odp", EXAMPLES[".odt"], "presentation, but an OpenDocument text", "rename it to end in .odt"),
+        (".odt", open_document("", "graphics"), "text, but an OpenDocument drawing", "save its text as .odt"),
+        (".docx", ole("WordDocument"), "but an old Word document (.doc)", "soffice --convert-to docx FILE"),
+        (".docx", ole("Workbook"), "but an old Excel workbook (.xls)", "save it as .xlsx"),
+        (".xlsx", ole("PowerPoint Document"), "but an old PowerPoint presentation (.ppt)", "save it as .pptx"),
+        (".docx", pack({"Index/Document.iwa": "x"}), "but an iWork document", "export it as .docx"),
+        (".epub", pack({"a.txt": "x", "ppt/presentation.xml": "x"}), "but a PowerPoint", "rename it to end in .pptx"),
+    ],
+)  # fmt: skip
+def test_the_error_says_what_the_file_is(suffix: str, data: bytes, kind: str, advice: str) -> None:
+    refuse(data, "it is not a", kind, advice, suffix=suffix)
 
 
 def test_encrypted_members() -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
-from regard.runs.improvement.acceptance import compare, decide, format_table
+from regard.corpus.tagged import add_tags
+from regard.inference.translator import Translator
+from regard.runs.improvement.acceptance import compare, decide, format_table, translate_all
 from regard.runs.improvement.record import Comparison
 
 
@@ -30,6 +36,32 @@ def test_the_decision(corrections: tuple[float, float], dev: tuple[float, float]
     assert reason in decision.reason
 
 
+class EchoingTranslator:
+    """Translates a text into its tags and the text."""
+
+    def __init__(self, *tags: str) -> None:
+        self.tags = tags
+
+    def with_tags(self, tags: Iterable[str]) -> EchoingTranslator:
+        return EchoingTranslator(*tags)
+
+    def stream(self, lines: Iterable[str]) -> Iterator[Any]:
+        for line in lines:
+            yield SimpleNamespace(text=" ".join((*self.tags, line)))
+
+
+def test_each_source_is_translated_with_its_tags() -> None:
+    sources = [add_tags("a", ["de"]), "b", add_tags("c", ["fr", "formal"]), add_tags("d", ["de"])]
+    counts = []
+
+    def track(texts: Iterable[str], total: int) -> Iterable[str]:
+        counts.append(total)
+        return texts
+
+    translated = translate_all(cast(Translator, EchoingTranslator()), sources, track)
+    assert (translated, counts) == (["de a", "b", "fr formal c", "de d"], [4])
+
+
 def test_a_comparison_of_translations() -> None:
     references = [f"das ist der Satz {number}" for number in range(40)]
     bad = [f"ist das {number}" for number in range(40)]
@@ -40,6 +72,13 @@ def test_a_comparison_of_translations() -> None:
     assert worse.gain == -better.gain and worse.p < 0.01
     same = compare(bad, bad, references, "de")
     assert (same.gain, same.p) == (0, 1)
+
+
+def test_corrections_that_the_model_makes_itself_are_named() -> None:
+    references = [f"das ist der Satz {number}" for number in range(40)]
+    same = compare(references, references, references, "de")
+    assert not decide(same, comparison(0, 1)).accepted
+    assert "no better than the old one, which translates exactly so, on the corrections" in decide(same, same).reason
 
 
 def test_the_table_is_aligned() -> None:
