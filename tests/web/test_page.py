@@ -230,7 +230,7 @@ def test_two_models_side_by_side(page: Page) -> None:
     page.get_by_label("Compare with").select_option("transformer2017")
     second = request(page, "translate", q=SENTENCE, model="transformer2017")["translatedText"]
     expect(answer(page, 1)).to_have_text(second)
-    expect(pane(page, 1).get_by_role("heading", level=2)).to_contain_text("transformer2017")
+    expect(pane(page, 1).get_by_role("heading", level=2)).to_contain_text("Translation by transformer2017")
     expect(details(page, 1).get_by_label("attention")).to_have_count(1)
     expect(details(page, 0).get_by_label("attention")).to_have_count(0)  # it has only one kind
     for part in (pane, details):
@@ -243,6 +243,15 @@ def test_two_models_side_by_side(page: Page) -> None:
     page.get_by_label("Compare with").select_option("")
     expect(pane(page, 1)).to_be_hidden()
     expect(details(page, 1)).to_be_hidden()
+
+
+def test_bytes_of_a_character_are_shown_as_the_character(page: Page) -> None:
+    tokens = ["\u2581eins", "\u2581", "<0xF0>", "<0x9F>", "<0x9A>", "<0xB2>", "."]
+    hypothesis = {"text": "eins \U0001f6b2.", "score": -1.0, "tokens": tokens, "finished": True}
+    attention = {"translatedText": "eins", "alternatives": [hypothesis], "looks": None, "note": "none"}
+    page.route("**/attention", lambda route: route.fulfill(json=attention))
+    page.get_by_label("Your text").fill("one")
+    expect(details(page).locator(".tree .run")).to_have_text("eins \U0001f6b2.")
 
 
 def test_an_alternative_is_chosen_and_shared(page: Page, served: Served) -> None:
@@ -316,6 +325,11 @@ def test_every_sentence_is_translated_and_can_be_shown(page: Page, served: Serve
     expect(words(page, "source")).to_have_text(["one", "two", "three", "</s>"])
     expect(page.locator("#mirror mark")).to_have_text("one two three")
     turn.get_by_role("button", name="Next sentence").press("Enter")
+    page.keyboard.press("Shift+Tab")
+    expect(turn.get_by_role("button", name="Previous sentence")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(turn.get_by_role("button", name="Next sentence")).to_be_focused()  # the first sentence has no previous one
+    page.keyboard.press("Enter")
     expect(words(page, "source")).to_have_text(["four", "five", "</s>"])
     answer(page).locator(".sentence").nth(2).hover()  # the sentence under the pointer
     expect(page.locator("#mirror mark")).to_have_text("six")
@@ -333,12 +347,29 @@ def test_every_sentence_is_translated_and_can_be_shown(page: Page, served: Serve
     expect(words(page, "source")).to_have_text(["six", "</s>"])
 
 
+def test_the_other_side_scrolls_to_the_sentence_under_the_pointer(page: Page) -> None:
+    lines = ["one two three", "four", "five six"] * 12
+    page.get_by_label("Your text").fill("\n".join(lines))
+    page.get_by_label("Your text").press("Control+Home")
+    sentences, mark = answer(page).locator(".sentence"), page.locator("#mirror mark")
+    expect(sentences).to_have_count(len(lines))
+    sentences.last.scroll_into_view_if_needed()
+    sentences.last.hover()
+    expect(page.locator(".field")).not_to_have_js_property("scrollTop", 0)
+    expect(mark).to_be_in_viewport()
+    expect(details(page).locator(".turn")).to_contain_text("Sentence 36 of 36")
+    page.get_by_label("Your text").press("Control+Home")
+    expect(sentences.first).to_have_class(re.compile("shown"))
+    expect(sentences.first).to_be_in_viewport()
+
+
 def test_a_text_that_is_too_long_is_reported_and_preserved(page: Page) -> None:
     long = "one " * (CHARACTERS // 4 + 1)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.get_by_label("Your text").fill(long)
     expect(page.get_by_role("alert")).to_contain_text(f"The text is too long: {len(long)} characters")
+    expect(page.get_by_role("alert").get_by_role("button")).to_be_hidden()
     expect(page.get_by_label("Your text")).to_have_value(long)
     expect(pane(page)).not_to_have_attribute("aria-busy", "true")
     assert requests == []
@@ -462,10 +493,31 @@ def test_accessibility(page: Page, scheme: str) -> None:
     expect(details(page).locator(".pair")).not_to_have_class(re.compile("columns"))
     write(page, "one two three four five six seven eight nine")
     expect(details(page).locator(".pair")).to_have_class(re.compile("columns"))
+    assert len({*details(page).locator(".pair .word").evaluate_all("all => all.map(one => one.offsetHeight)")}) == 1
+    boxes = [page.locator(name).bounding_box() for name in ("#from", "#to", "#glossary")]
+    assert boxes[0] and boxes[1] and boxes[2] and abs(boxes[0]["y"] - boxes[1]["y"]) < 4 < boxes[2]["y"] - boxes[1]["y"]
+    assert boxes[2]["width"] > 80
     page.get_by_label("Your text").fill("one " * CHARACTERS)
     expect(page.get_by_role("alert")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     assert page.evaluate(ACCESSIBLE) == []
+
+
+def test_forced_colours_show_what_is_current(page: Page) -> None:
+    page.emulate_media(forced_colors="active")
+    write(page, f"six\n{SENTENCE}")
+    colour = "one => getComputedStyle(one).backgroundColor"
+    ground = page.locator("body").evaluate(colour)
+    for current in (
+        answer(page).locator(".shown"),
+        details(page).locator("[aria-pressed=true]"),
+        page.locator("#tab-text"),
+    ):
+        assert current.evaluate(colour) != ground
+    mark = page.locator("#mirror mark")
+    assert mark.evaluate("one => getComputedStyle(one).textDecorationLine") == "underline"
+    assert details(page).locator(".map td span").first.evaluate("one => getComputedStyle(one).opacity") == "1"
+    page.emulate_media(forced_colors="none")
 
 
 def diagonal_maps(source: Sequence[str], target: Sequence[str]) -> AttentionMaps:

@@ -68,8 +68,9 @@ def test_a_word_is_replaced_and_the_rest_translated_again(page: Page, watch: Wat
     sentence.locator(".word").first.click()
     page.get_by_role("menuitemradio", name="(end here) <0.1%").click()
     expect(sentence).to_have_text("null eins")
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo").press("Enter")
     expect(sentence).to_have_text(best)
+    expect(pane(page).get_by_role("button", name="Copy")).to_be_focused()
     watch.expected = ("500",)
     page.route("**/alternatives", lambda route: route.fulfill(status=500, json={"error": "boom"}))
     sentence.locator(".word").first.click()
@@ -78,7 +79,8 @@ def test_a_word_is_replaced_and_the_rest_translated_again(page: Page, watch: Wat
     expect(page.get_by_role("menu")).to_have_count(0)
 
 
-def test_languages_are_detected_and_swapped(page: Page) -> None:
+def test_languages_are_detected_and_swapped(page: Page, watch: Watch) -> None:
+    watch.expected = ("ERR_FAILED",)
     models = page.evaluate("fetch('models').then((response) => response.json())")
     reverse = {**models[0], "name": "back", "source": "de", "target": "en"}
     page.route("**/models", lambda route: route.fulfill(json=[*models, reverse]))
@@ -101,10 +103,20 @@ def test_languages_are_detected_and_swapped(page: Page) -> None:
     assert (sent[-1]["source"], sent[-1]["target"], sent[-1]["model"]) == ("de", "en", "back")
     expect(source.locator("option:checked")).to_have_text("German (detected)")
     expect(target).to_have_value("en")
+    page.route("**/translate_file", lambda route: route.abort())
+    with page.expect_request("**/translate_file") as upload:
+        job = drop(page, {"a.txt": "one"}).first
+    # the language of the file, not that of the text
+    assert re.search(r'name="source"\s+auto\s', upload.value.post_data or "")
+    expect(job).to_contain_text("cannot be reached")
+    job.get_by_role("button", name="Remove").press("Enter")
+    expect(page.locator("#file")).to_be_focused()
+    page.get_by_role("tab", name="Text").click()
     page.unroute("**/translate")
     page.get_by_role("button", name="Swap languages").click()
     expect(page.get_by_label("Your text")).to_have_value("one.")
     expect(source).to_have_value("en")
+    expect(page.get_by_label("Your text")).to_have_attribute("lang", "en")
     expect(answer(page)).to_have_text(request(page, "translate", q="one.")["translatedText"])
 
 
@@ -162,6 +174,14 @@ def test_a_correction_is_sent_and_shown(page: Page, served: Served, watch: Watch
     editor.press("Enter")
     expect(page.locator(".correction").get_by_role("alert")).to_have_text("The server is busy.")  # it is not sent again
     expect(editor).to_have_value("neun")
+    page.unroute("**/suggest")
+    page.evaluate("() => { panels[0].choices.clear(); byId('q').value = 'two\\nsix\\none'; translate(); }")
+    expect(answer(page).locator(".sentence")).to_have_count(3)
+    expect(pane(page).get_by_role("button", name="Copy")).to_be_hidden()
+    page.get_by_role("button", name="Send correction").click()
+    expect(editor).to_be_hidden()
+    assert [correction.target for _, correction in served.corrections.read() if correction][-1] == "neun"
+    expect(answer(page)).to_have_text(request(page, "translate", q="two\nsix\none")["translatedText"])
 
 
 def test_a_glossary_is_made_and_chosen(page: Page, watch: Watch) -> None:
@@ -189,10 +209,13 @@ def test_a_glossary_is_made_and_chosen(page: Page, watch: Watch) -> None:
     expect(dialog).to_be_hidden()
     expect(choice.locator("option:checked")).to_have_text("Numbers (2)")
     expect(answer(page)).to_contain_text(term)
+    note = details(page).get_by_text("They do not follow the glossary.")
+    expect(note).to_be_visible()
     id = choice.input_value()
     assert answer(page).inner_text() == request(page, "translate", q=SENTENCE, glossary_id=id)["translatedText"]
     choice.select_option("")
     expect(answer(page)).to_have_text(best)
+    expect(note).to_be_hidden()
     page.request.delete(page.url.split("#")[0] + f"v2/glossaries/{id}")
 
 
@@ -215,7 +238,7 @@ def test_unsure_words_are_underlined(page: Page) -> None:
         "words": [
             {"start": 2, "end": 6, "confidence": 0.95},
             {"start": 7, "end": 11, "confidence": 0.45},
-            {"start": 13, "end": 17, "confidence": 0.1},
+            {"start": 13, "end": 17, "confidence": 0.004},
         ],
     }
     page.route("**/translate", record(sent, reply))
@@ -223,6 +246,7 @@ def test_unsure_words_are_underlined(page: Page) -> None:
     expect(answer(page).locator(".unsure")).to_have_text("zwei")
     expect(answer(page).locator(".unsure")).to_have_attribute("title", "45% confident")
     expect(answer(page).locator(".doubtful")).to_have_text("drei")
+    expect(answer(page).locator(".doubtful")).to_have_attribute("title", "below 1% confident")
     expect(pane(page).locator(".legend")).to_have_text("Confidence 62%. Underlined words: below 60%, below 30%")
     checked = "Check the numbers and addresses: \u20683\u2069 became \u20684\u2069, \u20685\u2069 is missing."
     expect(pane(page).locator(".note")).to_have_text(checked)
@@ -256,12 +280,18 @@ def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> Non
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if "translate_file" in request.url else None)
     text, limit = FILE.decode(), Limits().file
-    files = {"good.txt": text, "my bad.docx": text, "photo.png": text, "large.txt": limit + 1, "empty.txt": ""}
+    files: dict[str, str | int] = {
+        "good.txt": text,
+        "my bad.docx": text,
+        "photo.png": text,
+        "large.txt": limit + 1,
+        "empty.txt": "",
+    }
     jobs = drop(page, files)
     expect(jobs).to_have_count(5)
     expect(jobs.nth(0)).to_contain_text("Translated")
     expected = "The server cannot translate this file: it is not a Word document: it is not a ZIP archive."
-    expect(jobs.nth(1).get_by_role("status")).to_have_text(expected)
+    expect(jobs.nth(1).get_by_role("status")).to_have_text(f"my bad.docx 0.1 kB{expected}")
     expect(jobs.nth(2)).to_contain_text("This kind of file is not supported.")
     expect(jobs.nth(3)).to_contain_text("The file is too large: this server translates files of up to 10.5 MB.")
     expect(jobs.nth(3).get_by_role("button")).to_have_text(["Remove"])  # there is nothing to try again
@@ -273,8 +303,16 @@ def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> Non
     translated = request(page, "translate", q=FILE.decode())["translatedText"]
     assert download.value.path().read_bytes().decode() == translated
     assert page.evaluate(ACCESSIBLE) == []
-    jobs.nth(1).get_by_role("button", name="Remove").click()
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    for job in jobs.all():  # the name has the width of the row
+        assert job.locator("strong").evaluate("one => one.getClientRects().length") == 1
+    jobs.nth(1).get_by_role("button", name="Try again").press("Enter")
+    expect(jobs.nth(1)).to_contain_text("cannot translate this file")
+    expect(jobs.nth(1).get_by_role("button", name="Try again")).to_be_focused()
+    jobs.nth(1).get_by_role("button", name="Remove").press("Enter")
     expect(jobs).to_have_count(4)
+    expect(jobs.nth(1).get_by_role("button", name="Remove photo.png")).to_be_focused()
     expect(details(page)).to_be_hidden()
     offer(page, filesTranslation=False)
     expect(page.get_by_role("tablist")).to_be_hidden()
@@ -286,6 +324,7 @@ def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> Non
         (400, '{"error": "a.json:2: this is not valid JSON"}', "cannot translate this file: line 2: this is not valid"),
         (400, '{"error": {"loc": ["file"]}}', "does not come from a regard server"),
         (400, '{"error": "xx is not supported"}', "The server now has other models."),
+        (400, '{"error": "Invalid request: source is required with a glossary"}', "A glossary needs the language"),
         (404, '{"error": "Glossary not found"}', "This glossary does not exist any more."),
         (413, '{"error": "the file has 7 characters to translate; the limit is 3"}', "the limit is 3."),
         (413, "<h1>413 Request Entity Too Large</h1>", "too large for the server"),

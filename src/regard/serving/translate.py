@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from regard.corpus.language_codes import base_code
 from regard.decoding.strategies import length_limit
 from regard.documents.document import Columns, Document, LanguagePair, MarkedText, Segment, SkippedEntry
 from regard.documents.html import HtmlDocument
@@ -55,6 +56,7 @@ class Task:
         join_lines: Whether to treat line breaks as spaces.
         prefix: The beginning of the translation, for a single text without HTML.
         with_sentences: Whether to find the sentences of each text; not for HTML.
+        as_document: Whether to treat texts without placeholders like those with them.
         with_confidence: Whether to return confidences.
         min_confidence: Sentences with less confidence stay untranslated; None: none do.
         glossary: Terms that translations must have; None: those of the run's default glossary.
@@ -68,6 +70,7 @@ class Task:
     join_lines: bool = False
     prefix: str = ""
     with_sentences: bool = False
+    as_document: bool = False
     with_confidence: bool = False
     min_confidence: float | None = None
     glossary: Glossary | None = None
@@ -100,7 +103,7 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     batched = _BatchTranslator(batcher, limits, task, count, ticket, confidence)
     plain = (
         {}
-        if task.html or task.join_lines
+        if task.html or task.join_lines or task.as_document
         else {index: text for index, text in enumerate(task.texts) if task.prefix or is_plain(text)}
     )
     spans = {index: translator.segments(text, task.split_sentences) for index, text in plain.items()}
@@ -112,7 +115,7 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     variants: list[list[str]] = [[] for _ in task.texts]  # the translations of each text
     skipped: list[SkippedText] = []
     split = not translator.trained_on_several if task.split_sentences is None else task.split_sentences
-    language = task.served.source.split("-")[0]
+    language = base_code(task.served.source)
     for rank in range(count if rest else 0):
         batched.rank = rank
         outcome = fill_document(document, batched, language=language, split=split, requires=batched.requires)
@@ -166,7 +169,7 @@ def find_sentences(
     """
     spans = task.served.translator.segments(text, task.split_sentences)
     parts = [text[start:end] for start, end in spans]
-    alone = replace(task, texts=parts, alternatives=0, prefix="", with_sentences=False)
+    alone = replace(task, texts=parts, alternatives=0, prefix="", with_sentences=False, as_document=True)
     filled = translate(batcher, limits, alone, ticket).texts
     (joined,) = join(text, spans, [[Translation(part, 0.0, 0.0)] for part in filled], 1)
     if joined.text == translation:

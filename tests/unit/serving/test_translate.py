@@ -119,6 +119,16 @@ def test_sentences_are_found_in_text_with_and_without_placeholders(service: Serv
     assert [len(spans) for spans in result.sentences] == [3, 3, 0]
 
 
+def test_sentences_are_found_where_documents_are_translated_differently(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regard.documents.translate._strip_added_stop", lambda source, translation: f"{translation}!")
+    task = Task(service.models.pick("en", "de"), ["One\n\U0001f6b2 six.\nTwo"], with_sentences=True)
+    result = translate(service.batcher, service.limits, task, Ticket(60))
+    assert result.texts == ["Eins!\n\U0001f6b2 sechs.!\nZwei!"]
+    assert [target for _, target in result.sentences[0]] == [(0, 5), (6, 15), (16, 21)]
+
+
 @pytest.mark.parametrize("strategy", ["beam", "sample"])
 def test_a_translation_begins_with_the_prefix(service: Service, monkeypatch: pytest.MonkeyPatch, strategy: str) -> None:
     served = service.models.pick("en", "de")

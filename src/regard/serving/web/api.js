@@ -87,6 +87,7 @@ function explainStatus(status, reason) {
   const limit = reason.match(/exceeds text limit \((\d+) characters\)/);
   if (limit) return `The text is too long: this server takes ${limit[1]} characters at a time. Shorten it, or translate it in parts.`;
   if (/file format .* not supported/.test(reason)) return "The server cannot read this kind of file. Save it in one of the listed formats.";
+  if (/source is required with a glossary/.test(reason)) return "A glossary needs the language of the file. Choose it above.";
   if (/cannot be detected|auto is not supported/.test(reason)) return "The language cannot be detected. Choose it above.";
   if (/is not supported|not available as a target|no such model/.test(reason)) return "The server now has other models. Reload the page to see them.";
   if (/^glossary not found/i.test(reason)) return "This glossary does not exist any more. Choose another one.";

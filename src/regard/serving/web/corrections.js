@@ -5,12 +5,12 @@
 function editCorrection(panel) {
   endCorrection(panel);
   wordMenu.close(false);
-  const number = panel.shown, sentence = panel.sentences[number], id = `correction-${panel.number}`;
+  const sentence = panel.sentences[panel.shown], id = `correction-${panel.number}`;
   const area = element("textarea", { id, rows: "1", dir: "auto", lang: panel.model.target, spellcheck: "true" });
   area.value = sentence.target;
   const status = element("p", { class: "quiet wrong", role: "alert" });
   const send = element("button", { type: "submit", class: "main" }, "Send correction");
-  const form = element("form", { class: "correction", onsubmit: (event) => { event.preventDefault(); sendCorrection(panel, number, area.value, status, send); } },
+  const form = element("form", { class: "correction", onsubmit: (event) => { event.preventDefault(); sendCorrection(panel, sentence, area.value, status, send); } },
     element("label", { for: id }, "Correct the translation of ", element("q", { dir: "auto", lang: panel.model.source }, sentence.source)), area,
     element("p", { class: "quiet" }, "The server keeps the sentence and your correction to learn from them."),
     status,
@@ -25,8 +25,8 @@ function editCorrection(panel) {
   area.focus();
 }
 
-async function sendCorrection(panel, number, written, status, send) {
-  const sentence = panel.sentences[number], text = written.trim().replace(/\s+/g, " ");
+async function sendCorrection(panel, sentence, written, status, send) {
+  const text = written.trim().replace(/\s+/g, " ");
   if (!text) { status.textContent = "Write the translation first."; return; }
   if (text === sentence.target) { endCorrection(panel, true); return; }
   send.disabled = true;
@@ -38,8 +38,11 @@ async function sendCorrection(panel, number, written, status, send) {
     return;
   }
   endCorrection(panel, true);
-  panel.shown = number;
-  panel.choose({ text, words: null });
+  const number = panel.sentences.indexOf(sentence); // -1: the text has changed
+  if (number >= 0) {
+    panel.shown = number;
+    panel.choose({ text, words: null });
+  }
   announce("Thank you. The server has kept your correction.");
   showThanks(panel);
 }

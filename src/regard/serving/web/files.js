@@ -4,13 +4,13 @@
 const files = { jobs: [], running: false };
 
 function buildFiles() {
-  const suffixes = served.settings.supportedFilesFormat || [];
+  const { supportedFilesFormat: suffixes = [], fileLimit: limit } = served.settings;
   const input = element("input", { id: "file", type: "file", class: "hidden", multiple: true, accept: suffixes.join(","), onchange: () => { addFiles(input.files); input.value = ""; } });
   const list = files.list = element("ul", { class: "jobs", "aria-label": "Your files" });
   byId("files-view").replaceChildren(
     element("div", { class: "drop" }, icon("file"),
       element("p", {}, "Drop files here, or ", element("label", { for: "file", class: "choose" }, "choose files"), input),
-      element("p", { class: "quiet" }, `This server translates ${suffixes.join(", ")}.`)),
+      element("p", { class: "quiet" }, `This server translates files of up to ${formatSize(limit)}: ${suffixes.join(", ")}.`)),
     list);
   for (const name of ["text", "files"]) {
     byId(`${name}-view`).setAttribute("role", "tabpanel");
@@ -34,7 +34,7 @@ function buildFiles() {
 
 function addFiles(chosen) {
   for (const file of chosen) {
-    const job = { file, request: null, row: element("li", {}) };
+    const job = makeJob(file);
     files.jobs.push(job);
     files.list.append(job.row);
     const problem = refusal(file);
@@ -57,21 +57,34 @@ function formatSize(bytes) {
   return new Intl.NumberFormat("en", { style: "unit", unit, maximumFractionDigits: 1 }).format(Math.max(0.1, size));
 }
 
+// Return a file with the row that shows its state. The row stays, so that the focus and screen readers can follow it.
+function makeJob(file) {
+  const status = element("p", { class: "quiet" }), bar = element("progress", { max: "1", "aria-label": file.name }), actions = element("div", { class: "actions" });
+  const name = element("p", {}, element("strong", { dir: "auto" }, file.name), " ", element("span", { class: "quiet" }, formatSize(file.size)));
+  return { file, request: null, status, bar, actions, row: element("li", {}, element("div", { role: "status" }, name, status), bar, actions) };
+}
+
 // Show the state of a file: a text, and a progress bar (0 to 1, or null for unknown), a link, or an error.
-function showJob(job, text, { progress, link, isError = false } = {}) {
-  const { file, row } = job;
-  const bar = progress === undefined ? null : element("progress", { max: "1", value: progress, "aria-label": text });
-  const cancel = element("button", { type: "button", class: "plain", "aria-label": `${job.request ? "Cancel" : "Remove"} ${file.name}`, onclick: () => removeJob(job) }, job.request ? "Cancel" : "Remove");
-  const again = isError && !job.isDone ? element("button", { type: "button", class: "plain", onclick: () => { job.isFailed = false; showJob(job, "Waiting"); runJobs(); } }, "Try again") : null;
-  row.replaceChildren(element("div", { class: "name" }, element("strong", { dir: "auto" }, file.name), " ", element("span", { class: "quiet" }, formatSize(file.size))),
-    element("p", { class: isError ? "quiet wrong" : "quiet", role: "status" }, text), ...(bar ? [bar] : []),
-    element("div", { class: "actions" }, link || null, again, cancel));
+function showJob(job, text, { progress, link = null, isError = false } = {}) {
+  const { file, status, bar, actions } = job;
+  bar.hidden = progress === undefined;
+  if (progress) bar.value = progress; else bar.removeAttribute("value");
+  if (status.textContent === text) return;
+  status.textContent = text;
+  status.classList.toggle("wrong", isError);
+  const button = (label, onclick) => element("button", { type: "button", class: "plain", "aria-label": `${label} ${file.name}`, onclick }, label);
+  const again = isError && !job.isDone ? button("Try again", () => { job.isFailed = false; showJob(job, "Waiting"); runJobs(); }) : null;
+  const hadFocus = actions.contains(document.activeElement);
+  actions.replaceChildren(...[link, again, button(job.request ? "Cancel" : "Remove", () => removeJob(job))].filter(Boolean));
+  if (hadFocus) actions.firstChild.focus();
 }
 
 function removeJob(job) {
   if (job.request) job.request.abort();
+  const next = job.row.nextSibling || job.row.previousSibling;
   job.row.remove();
   files.jobs = files.jobs.filter((other) => other !== job);
+  (next ? next.querySelector(".actions").lastChild : byId("file")).focus();
 }
 
 // Translate one file after another.
@@ -103,8 +116,8 @@ function localAddress(address) {
 
 // Send a file. XMLHttpRequest, unlike fetch, reports the progress of an upload.
 function upload(job) {
-  const form = new FormData(), { source, target } = selectedPair();
-  for (const [name, value] of Object.entries({ source, target, ...chosenGlossary() })) form.append(name, value);
+  const form = new FormData(); // with Detect language, the server detects that of the file
+  for (const [name, value] of Object.entries({ source: byId("from").value, target: byId("to").value, ...chosenGlossary() })) form.append(name, value);
   form.append("file", job.file);
   return new Promise((resolve, reject) => {
     const sending = job.request = new XMLHttpRequest();

@@ -18,9 +18,12 @@ function handleError(error) {
   if (!(error instanceof RequestError)) throw error;
 }
 
-function showError(text) {
+// canRetry: whether another attempt may succeed without a change of the text or the key.
+function showError(text, canRetry = true) {
   const box = byId("trouble"), line = box.querySelector("p");
+  if (!text && box.contains(document.activeElement)) byId("q").focus();
   box.hidden = !text;
+  box.querySelector("button").hidden = !canRetry;
   if (line.textContent !== text) line.textContent = text;
 }
 
@@ -77,12 +80,12 @@ async function translate() {
   }
   if (limit > 0 && length > limit) {
     stop();
-    showError(`The text is too long: ${length.toLocaleString("en")} characters; the limit is ${limit.toLocaleString("en")}. Shorten it, or translate it in parts.`);
+    showError(`The text is too long: ${length.toLocaleString("en")} characters; the limit is ${limit.toLocaleString("en")}. Shorten it, or translate it in parts.`, false);
     return;
   }
   if (settings.keyRequired && !byId("key").value) {
     stop();
-    showError(NO_KEY);
+    showError(NO_KEY, false);
     return;
   }
   try {
@@ -159,7 +162,8 @@ function showText() {
 }
 
 // Mark a sentence in the text, or none. The marks are below the text field, in a copy of the text that also sets its height.
-function markSource(sentence) {
+// isNew: whether the reader has just chosen the sentence, which should then be visible.
+function markSource(sentence, isNew = false) {
   const characters = [...byId("q").value], space = leadingSpace(), mirror = byId("mirror");
   mirror.dir = getComputedStyle(byId("q")).direction;
   if (!sentence) {
@@ -168,6 +172,13 @@ function markSource(sentence) {
   }
   const part = (start, end) => characters.slice(start, end).join("");
   mirror.replaceChildren(part(0, space + sentence.start), element("mark", {}, part(space + sentence.start, space + sentence.end)), `${part(space + sentence.end)}\n`);
+  if (isNew) reveal(mirror.querySelector("mark"));
+}
+
+// Scroll the pane of an element, but not the page, if the element is outside of what the pane shows.
+function reveal(node) {
+  const pane = node.closest(".scroll"), outer = pane.getBoundingClientRect(), inner = node.getBoundingClientRect();
+  if (inner.bottom < outer.top || inner.top > outer.bottom) pane.scrollTop += inner.top - outer.top - outer.height / 3;
 }
 
 // Offer sentences of the model's dev set while there is no text.
@@ -177,7 +188,7 @@ function showExamples() {
   const texts = byId("q").value ? [] : served.examples.filter(isOf).flatMap((entry) => entry.texts.slice(0, model ? 4 : 2)).slice(0, 4);
   byId("examples").hidden = !texts.length;
   byId("examples").replaceChildren(element("p", { class: "quiet" }, "Try a sentence that the model has not been trained on:"),
-    ...texts.map((text) => element("button", { type: "button", dir: "auto", onclick: () => setText(text) }, text)));
+    ...texts.map((text) => element("button", { type: "button", dir: "auto", lang: byId("q").lang, onclick: () => setText(text) }, text)));
 }
 
 function setText(text) {
@@ -254,6 +265,7 @@ function updateOptions(level) {
   const auto = byId("from").querySelector(`[value=${AUTO}]`);
   if (auto) auto.textContent = byId("from").value === AUTO && detected.language ? `${language(detected.language)} (detected)` : "Detect language";
   const { source } = selectedPair();
+  byId("q").lang = source;
   const candidates = served.models.filter((model) => !source || model.source === source);
   if (level !== "model") options(byId("to"), unique(targetsOf(source)));
   const pair = candidates.filter((model) => model.target === byId("to").value);

@@ -38,6 +38,7 @@ class Panel {
     this.navigation = element("p", { class: "quiet turn", hidden: true }, this.buttons[0], this.position, this.buttons[1]);
     this.origin = element("p", { class: "quiet origin" });
     this.beam = element("div");
+    this.beamNote = element("p", { class: "quiet", hidden: true }, "They do not follow the glossary.");
     this.place = element("div", { class: "explorer" });
     this.attentionNote = element("p", { class: "quiet" });
     this.attention = element("div", {}, element("h3", {}, "Attention"), this.attentionNote, this.place);
@@ -46,7 +47,7 @@ class Panel {
       element("div", { class: "more" },
         element("div", {}, element("h3", {}, "Alternatives"),
           element("p", { class: "quiet" }, "Scores are log-probabilities divided by a length penalty; higher is better. Choose an alternative to see its attention."),
-          this.beam),
+          this.beamNote, this.beam),
         this.attention));
 
     this.box.addEventListener("click", (event) => { if (event.target.matches(".word")) this.openMenu(event.target); });
@@ -61,6 +62,7 @@ class Panel {
     this.gaps = []; // the text before, between and after the sentences of the translation
     this.shown = 0;
     this.drawn = null; // what `answer` shows
+    this.marked = null; // the number of the sentence that is marked in it
   }
 
   showName({ name, architecture, parameters }) {
@@ -69,7 +71,7 @@ class Panel {
       return;
     }
     const size = new Intl.NumberFormat("en", { notation: "compact", compactDisplay: "long" }).format(parameters);
-    this.heading.replaceChildren(name, " ", element("small", {}, `${architecture}, ${size} parameters`));
+    this.heading.replaceChildren(element("span", { class: "hidden" }, "Translation by "), name, " ", element("small", {}, `${architecture}, ${size} parameters`));
     this.origin.textContent = `${name}: ${architecture}, ${size} parameters`;
   }
 
@@ -166,7 +168,7 @@ class Panel {
     clearTimeout(this.pointerTimer);
     const number = node ? Number(node.dataset.number) : -1;
     for (const sentence of this.answer.children) sentence.classList.toggle("near", sentence === node && this.sentences.length > 1);
-    markSource(this.sentences.length > 1 ? this.sentences[number] || this.sentences[this.shown] : null);
+    markSource(this.sentences.length > 1 ? this.sentences[number] || this.sentences[this.shown] : null, Boolean(node));
     if (node && number !== this.shown && !wordMenu.box) this.pointerTimer = setTimeout(() => this.go(number), POINTER_DELAY);
   }
 
@@ -187,14 +189,17 @@ class Panel {
       this.spoken.textContent = text.length <= READ_ALOUD ? text : `The translation has ${this.sentences.length} sentences.`;
       this.setCurrent(focus ? this.words()[focus] || this.words()[0] : this.words()[0], Boolean(focus));
     }
-    const several = this.sentences.length > 1;
+    const several = this.sentences.length > 1, isNew = several && this.marked !== number;
+    this.marked = number;
     [...this.answer.children].forEach((sentence, place) => sentence.classList.toggle("shown", several && place === number));
-    markSource(several ? this.sentences[number] : null);
-    this.tools.hidden = false;
+    markSource(several ? this.sentences[number] : null, isNew);
+    if (isNew) reveal(this.answer.children[number]);
+    this.tools.hidden = Boolean(this.editor);
     this.navigation.hidden = !several;
     this.position.textContent = `Sentence ${number + 1} of ${this.sentences.length}`;
-    this.buttons[0].disabled = number === 0;
-    this.buttons[1].disabled = number === this.sentences.length - 1;
+    const ends = [number === 0, number === this.sentences.length - 1], isEnd = this.buttons.some((button, side) => ends[side] && button === document.activeElement);
+    this.buttons.forEach((button, side) => { button.disabled = ends[side]; });
+    if (isEnd) this.buttons[Number(ends[0])].focus();
     this.showNotes();
   }
 
@@ -208,12 +213,13 @@ class Panel {
       isChosen ? `You changed this ${several ? "sentence" : "translation"}.` : "",
     ].filter(Boolean);
     this.note.textContent = notes.join(" ") || (this.confidence === null && this.model.name !== null && this.answer.querySelector(".word") ? HINT : "");
+    if (!isChosen && this.undo === document.activeElement) this.copy.focus();
     this.undo.hidden = !isChosen;
     this.correct.hidden = !served.settings.suggestions || !this.sentences.length || this.model.name === null;
     const weak = this.answer.querySelector(".unsure, .doubtful");
     this.legend.hidden = this.confidence === null;
     if (this.confidence !== null) {
-      this.legend.replaceChildren(`Confidence ${percent(this.confidence)}`, ...(weak ? [". Underlined words: ", element("span", { class: "unsure" }, `below ${percent(UNSURE)}`),
+      this.legend.replaceChildren(`Confidence ${certainty(this.confidence)}`, ...(weak ? [". Underlined words: ", element("span", { class: "unsure" }, `below ${percent(UNSURE)}`),
         ", ", element("span", { class: "doubtful" }, `below ${percent(DOUBTFUL)}`)] : []));
     }
   }
@@ -226,6 +232,7 @@ class Panel {
       this.beam.replaceChildren(tree(hypotheses, target, ({ text }) => this.choose({ text, words: null })));
     }
     for (const button of this.beam.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.text === target));
+    this.beamNote.hidden = !this.body.glossary_id;
     this.details.hidden = false;
     fit(this.beam.firstChild);
     if (this.explorer) this.explorer.end();

@@ -2,10 +2,13 @@
 "use strict";
 
 const MARK = "\u2581"; // stands for a space in SentencePiece tokens
+const BYTE = /^<0x[0-9A-F]{2}>$/;
 
 // Return the tokens of a hypothesis as text with spaces; joined, they are its text.
 function readableTokens(hypothesis) {
-  const { tokens, text } = hypothesis;
+  const { text } = hypothesis, bytes = new TextDecoder();
+  const decode = (token) => bytes.decode(Uint8Array.of(parseInt(token.slice(3, 5), 16)), { stream: true });
+  const tokens = hypothesis.tokens.map((token) => (BYTE.test(token) ? decode(token) : token)); // the last byte gives the character
   if (tokens.some((token) => token.includes(MARK))) {
     const pieces = tokens.map((token) => token.replaceAll(MARK, " "));
     return [pieces[0].trimStart(), ...pieces.slice(1)];

@@ -24,10 +24,15 @@ function wordNodes(text, language, confidences) {
     const lowest = Math.min(...values);
     if (lowest < UNSURE) {
       node.classList.add(lowest < DOUBTFUL ? "doubtful" : "unsure");
-      node.title = `${percent(lowest)} confident`;
+      node.title = `${certainty(lowest)} confident`;
     }
     return node;
   });
+}
+
+// A confidence in percent. Nothing is certain.
+function certainty(confidence) {
+  return confidence < 0.01 ? "below 1%" : confidence > 0.99 ? "above 99%" : percent(confidence);
 }
 
 function share(probability) {
@@ -43,8 +48,7 @@ const wordMenu = {
   async open(word, current, find, choose) {
     this.close();
     const status = element("p", { class: "quiet", role: "status" }, "Looking for alternatives\u2026");
-    const box = this.box = element("div", { class: "menu", role: "menu", "aria-label": `Alternatives to ${word.textContent}`, tabindex: "-1", lang: word.closest("[lang]").lang },
-      status);
+    const box = this.box = element("div", { class: "menu", role: "menu", "aria-label": `Alternatives to ${word.textContent}`, tabindex: "-1" }, status);
     this.word = word;
     word.classList.add("open");
     word.setAttribute("aria-expanded", "true");
@@ -63,7 +67,7 @@ const wordMenu = {
     const items = words.map((entry) => element("button", {
       type: "button", role: "menuitemradio", tabindex: "-1", "aria-checked": String(entry.prefix === current), "--share": entry.probability.toFixed(4),
       onclick: () => { this.close(); choose(entry); },
-    }, element("span", { dir: "auto", class: entry.text ? null : "end" }, entry.text || "(end here)"), element("span", { class: "share", dir: "ltr" }, share(entry.probability))));
+    }, element("span", { dir: "auto", lang: entry.text ? word.closest("[lang]").lang : null, class: entry.text ? null : "end" }, entry.text || "(end here)"), element("span", { class: "share", dir: "ltr" }, share(entry.probability))));
     const group = element("div", { role: "group", "aria-label": "Words by their probability" }, ...items);
     if (items.length) status.replaceWith(group);
     else status.textContent = "The model has no other word here.";
