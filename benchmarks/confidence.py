@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +81,13 @@ def print_quality(translator: Translator, dev: Scored, name: str, test: Scored) 
 
 
 def measure_cost(translator: Translator, lines: Sequence[str], rounds: int) -> None:
-    """Print the median ratio of time with confidence to time without it, in turn, of CPU time and of wall time."""
+    """Print ratios of time with confidence to time without it.
 
-    def translate(size: int, batch: int, with_confidence: bool) -> None:
+    Each round translates twice, in turn; every second round begins with confidence.
+    """
+
+    def timed(size: int, batch: int, with_confidence: bool) -> tuple[float, float]:
+        start = time.process_time(), time.perf_counter()
         translator.translate(
             lines if batch > 1 else lines[:200],
             beam_size=size,
@@ -91,26 +95,24 @@ def measure_cost(translator: Translator, lines: Sequence[str], rounds: int) -> N
             split_sentences=False,
             with_confidence=with_confidence,
         )
-
-    def timed(call: Callable[[], None]) -> tuple[float, float]:
-        start = time.process_time(), time.perf_counter()
-        call()
         return time.process_time() - start[0], time.perf_counter() - start[1]
 
+    print("| search | batch | CPU time, median | lowest | highest | wall time, median | lowest | highest | CPU s |")
+    print("| --- | " + "---: | " * 8)
     for size in (1, 5):
         for batch in (64, 1):
-            ratios = []
-            for _ in range(rounds):
-                plain = timed(lambda: translate(size, batch, False))  # noqa: B023
-                sure = timed(lambda: translate(size, batch, True))  # noqa: B023
-                ratios.append((sure[0] / plain[0], sure[1] / plain[1], plain[0]))
-            cpu, wall, seconds = (statistics.median(values) for values in zip(*ratios, strict=True))
-            print(
-                f"beam {size}, batches of {batch}: {cpu:.3f} times the CPU time, {wall:.3f} times the wall time "
-                f"({min(ratio[0] for ratio in ratios):.3f} to {max(ratio[0] for ratio in ratios):.3f}; "
-                f"{seconds:.2f} CPU seconds without)",
-                flush=True,
-            )
+            for with_confidence in (False, True):
+                timed(size, batch, with_confidence)
+            times: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+            for number in range(rounds):
+                for with_confidence in (number % 2 == 1, number % 2 == 0):
+                    times[with_confidence].append(timed(size, batch, with_confidence))
+            cells = ["greedy" if size == 1 else f"beam of {size}", str(batch)]
+            for clock in (0, 1):
+                ratios = [sure[clock] / plain[clock] for plain, sure in zip(times[False], times[True], strict=True)]
+                cells += [f"{value:.3f}" for value in (statistics.median(ratios), min(ratios), max(ratios))]
+            cells.append(f"{statistics.median(cpu for cpu, _ in times[False]):.2f}")
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:

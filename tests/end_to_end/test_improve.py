@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import shutil
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,12 @@ from tests.end_to_end.helpers import Files, call, refused, write_lines
 
 import regard
 from regard.checkpoints.checkpoint import load_checkpoint
-from regard.checkpoints.run_folder import resolve_checkpoint
+from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.corpus.corrections import CorrectionStore
 from regard.errors import ConfigError, DataError
+from regard.runs.improvement.acceptance import decide
 from regard.runs.improvement.corrections import is_held_out
-from regard.runs.improvement.record import made_by, read_pairs
+from regard.runs.improvement.record import Record, RecordFolder, made_by, read_pairs
 from regard.serving.app import create_app
 from regard.serving.limits import Limits
 from regard.serving.models import Models
@@ -268,9 +271,71 @@ def test_in_python(run: Path, table: Path, tmp_path: Path) -> None:
         regard.improve(run, table, epoch=1)  # type: ignore[call-arg]
 
 
-def test_what_cannot_be_improved(run: Path, table: Path, tmp_path: Path) -> None:
+def test_improvements_are_installed_once_and_undone_in_turn(
+    run: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = shutil.copytree(run, tmp_path / "old", symlinks=True)
+    first = resolve_checkpoint(old).name
+    monkeypatch.setattr(
+        "regard.runs.improvement.selection.decide", lambda *scores: replace(decide(*scores), accepted=True)
+    )
+    monkeypatch.setattr("regard.checkpoints.checkpoint._write", _full_disk)
+    full = call("improve", old, "--corrections", table, "--replace", *QUICK)
+    refused(full, "could not be written: No space left", f"regard improve --resume {tmp_path / 'old-improved-1'}")
+    monkeypatch.undo()
+
+    # A crash after the last step, before the new run knows that it is installed.
+    monkeypatch.setattr(
+        "regard.runs.improvement.selection.decide", lambda *scores: replace(decide(*scores), accepted=True)
+    )
+    monkeypatch.setattr(RecordFolder, "write", _crash_when_installed)
+    assert call("improve", "--resume", tmp_path / "old-improved-1").code == 130
+    assert resolve_checkpoint(old).name == "improved-001" and not made_by(tmp_path / "old-improved-1").read().installed
+    monkeypatch.setattr(RecordFolder, "write", WRITE)
+    resumed = call("improve", "--resume", tmp_path / "old-improved-1")
+    assert resumed.code == 0, resumed.err
+    assert f"replaced:   the best checkpoint of {old} is now improved-001" in resumed.err
+    assert len(list((old / "checkpoints").glob("improved-*"))) == 1
+
+    more = write_table(tmp_path / "more.tsv", long_numbers(20, 9))
+    second = call("improve", old, "--corrections", more, "--replace", *QUICK)
+    assert second.code == 0, second.err
+    assert "80 more from earlier improvements" in second.err and "is now improved-002" in second.err
+    for restored in ("improved-001", first):
+        assert f"the best checkpoint is {restored} again" in call("improve", old, "--undo").err
+        assert resolve_checkpoint(old).name == restored
+    refused(call("improve", old, "--undo"), "has not replaced another one")
+
+    # A command of every night does not repeat what was undone.
+    again = call("improve", old, "--corrections", table, "--replace", *QUICK)
+    assert again.code == 0, again.err
+    assert f"the same improvement was accepted before, see {tmp_path / 'old-improved-1'}" in again.err
+    assert resolve_checkpoint(old).name == first and not (tmp_path / "old-improved-3").exists()
+
+
+WRITE = RecordFolder.write
+
+
+def _crash_when_installed(folder: RecordFolder, record: Record) -> None:
+    if record.installed and folder.path.name == "improve":
+        raise KeyboardInterrupt
+    WRITE(folder, record)
+
+
+def _full_disk(*arguments: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_be_improved(rejected: tuple[Path, str], run: Path, table: Path, tmp_path: Path) -> None:
     few = write_table(tmp_path / "few.tsv", long_numbers(12))
     refused(call("improve", run, "--corrections", few), "too few corrections", "collect about 50")
+    leaking = write_table(tmp_path / "leaking.tsv", read_pairs(made_by(rejected[0]).old_dev))
+    refused(call("improve", run, "--corrections", leaking), "100 pairs dropped: leakage", "of 0 usable ones")
+    CorrectionStore(tmp_path / "empty.sqlite", create=True)
+    empty = call("improve", run, "--corrections", tmp_path / "empty.sqlite")
+    assert empty.code == 0 and "there are no corrections yet" in empty.err
+    with RunFolder(run).lock():
+        refused(call("improve", run, "--corrections", table, "--replace"), "another process is using this run")
     refused(call("improve", run), "there are no corrections")
     refused(call("improve", "--corrections", table), "no run to improve is given")
     refused(call("improve", run, "--resume", run), "give no other argument")

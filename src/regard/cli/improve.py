@@ -151,7 +151,7 @@ def improve(
         if made_by(folder).exists:
             say(f"continue:   regard improve --resume {shlex.quote(str(folder))}", console)
         raise typer.Exit(130) from None
-    _say_result(result, run, console)
+    _say_result(result, run or Path(made_by(result.folder).read().run), console)
 
 
 def _check_arguments(
@@ -178,7 +178,7 @@ def _undo(run: Path, console: Console) -> None:
     say(f"{run}: the best checkpoint is {restored} again, instead of {before}", console)
 
 
-def _say_result(result: Improvement, run: Path | None, console: Console) -> None:
+def _say_result(result: Improvement, run: Path, console: Console) -> None:
     """Print what has happened to the new run; exit with REJECTED if it is rejected."""
     from regard.console import say
 
@@ -187,7 +187,7 @@ def _say_result(result: Improvement, run: Path | None, console: Console) -> None
         say(f"the rejected run is kept in {folder}", console)
         raise typer.Exit(REJECTED)
     if result.installed:
-        old = shlex.quote(str(run)) if run is not None else "RUN"
+        old = shlex.quote(str(run))
         say(f"replaced:   the best checkpoint of {old} is now {result.installed}", console)
         say(f"undo:       regard improve {old} --undo", console)
     else:

@@ -165,13 +165,18 @@ class CorpusInspector:
     def check_pairs(self) -> Iterator[CheckedPair | Skipped]:
         """Yield every pair with its faults, and every entry that is not a pair, in the order of the corpus.
 
+        Pairs that were added to the corpus after the constructor has read it are left out.
+
         Raises:
             DataError: A file cannot be read.
         """
         items: list[Pair | Skipped] = []
         num_texts = 0  # pairs of `items` with text on both sides
-        start = 0
+        start = num_pairs = 0
         for item in iter_raw(self.corpus):
+            num_pairs += isinstance(item, Pair)
+            if num_pairs > self._num_pairs:
+                break
             items.append(item)
             num_texts += isinstance(item, Pair) and bool(item.source.strip() and item.target.strip())
             if num_texts == BATCH_SIZE:

@@ -13,6 +13,7 @@ from regard.evaluation.metrics import bleu, chrf
 from regard.inference.translator import Translator
 from regard.runs.improvement.record import Comparison, Decision
 
+MAX_CHRF: Final = 100 - 1e-9  # of translations that are the references
 MAX_LOSS: Final = 0.5  # chrF on the old dev set; more is never accepted, and less only if it is not significant
 
 Track = Callable[[Iterable[str], int], Iterable[str]]
@@ -63,6 +64,8 @@ def decide(corrections: Comparison, dev: Comparison, share: float = 1.0) -> Deci
     """
     is_better = corrections.gain > 0 and corrections.p < SIGNIFICANCE_LEVEL
     first = "better" if is_better else "worse" if corrections.gain < 0 else "not significantly better"
+    if corrections.chrf[0] >= MAX_CHRF:
+        first = "no better than the old one, which translates exactly so,"
     second = "worse" if is_worse(dev) else "not worse"
     joint = "but" if is_better and is_worse(dev) else "and"
     return Decision(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +15,13 @@ from rich.console import Console
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.recipe import parse_config
 from regard.console import progress_bar, say, track
-from regard.errors import CheckpointError
+from regard.errors import CheckpointError, RegardError
 from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
 from regard.runs.confidence import calibrate_finished
 from regard.runs.improvement import acceptance, replacement, selection
 from regard.runs.improvement.options import ImprovementOptions, ImproveOptions
-from regard.runs.improvement.preparation import begin
+from regard.runs.improvement.preparation import begin, outputs
 from regard.runs.improvement.record import Decision, Record, RecordFolder, made_by, read_pairs
 from regard.runs.train import Result, resume, train
 
@@ -89,10 +91,7 @@ def improve(run: str | Path, corrections: str | Path, **options: Unpack[ImproveO
 
 def default_output(run: Path) -> Path:
     """Return the first free folder of the names RUN-improved-1, RUN-improved-2 and so on."""
-    name, number = run.resolve().name, 1
-    while (folder := run.resolve().parent / f"{name}-improved-{number}").exists():
-        number += 1
-    return folder
+    return next(folder for folder in outputs(run) if not folder.exists())
 
 
 def resume_improvement(folder: str | Path, *, console: Console | None = None) -> Improvement:
@@ -109,7 +108,24 @@ def resume_improvement(folder: str | Path, *, console: Console | None = None) ->
         raise CheckpointError(
             "there is no improvement to continue", where=folder, fix="give a folder that `regard improve` has made"
         )
-    record, run = record_folder.read(), RunFolder(folder)
+    with _resumed_by_improve(folder):
+        return _resume(RunFolder(folder), record_folder, console)
+
+
+@contextmanager
+def _resumed_by_improve(folder: Path) -> Iterator[None]:
+    """Let errors name the command that continues an improvement, instead of the one that only trains."""
+    try:
+        yield
+    except RegardError as error:
+        if error.fix:
+            resume_command = f"`regard improve --resume {shlex.quote(str(folder))}`"
+            error.fix = error.fix.replace("`regard train --resume`", resume_command)
+        raise
+
+
+def _resume(run: RunFolder, record_folder: RecordFolder, console: Console) -> Improvement:
+    record = record_folder.read()
     if record.decision is None:
         _train(record, run, console)
         with run.lock():
@@ -117,7 +133,7 @@ def resume_improvement(folder: str | Path, *, console: Console | None = None) ->
             record = replace(record, decision=decision)
             record_folder.write(record)
     assert record.decision is not None
-    improvement = Improvement(folder, record.decision, record.installed)
+    improvement = Improvement(run.path, record.decision, record.installed)
     say(str(improvement), console)
     if record.decision.accepted and record.replace and not record.installed:
         old = RunFolder(Path(record.run))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from itertools import count, takewhile
 from pathlib import Path
 
 from regard.checkpoints.run_folder import RunFolder
@@ -14,14 +16,17 @@ from regard.config.overrides import to_overrides
 from regard.config.recipe import to_portable_table
 from regard.console import Say
 from regard.corpus.corpus import Corpus
+from regard.corpus.corrections import SUFFIX, CorrectionStore
+from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.sides import Sides
 from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.corpus.tagged import add_tags, split_tags
-from regard.errors import CheckpointError, DataError, raise_on_os_error
+from regard.errors import CheckpointError, DataError, RegardError, raise_on_os_error
 from regard.files import write_atomic
 from regard.runs.improvement import replacement
 from regard.runs.improvement.corrections import (
     CheckedCorrections,
+    NothingNewError,
     SourceSet,
     Split,
     check_corrections,
@@ -30,7 +35,7 @@ from regard.runs.improvement.corrections import (
 from regard.runs.improvement.old_pairs import OldRun, run_folder
 from regard.runs.improvement.options import ImprovementOptions
 from regard.runs.improvement.recipe import Mixture, make_recipe
-from regard.runs.improvement.record import Record, RecordFolder, TextPair, made_by, write_pairs
+from regard.runs.improvement.record import Decision, Record, RecordFolder, TextPair, made_by, read_pairs, write_pairs
 from regard.runs.improvement.tag_sets import TagSet, choose_tag_sets
 from regard.tokenizers.base import Tokenizers
 
@@ -46,11 +51,16 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
         )
     old = OldRun.load(run)
     if options.replace:
-        replacement.check_best(run_folder(old), old.checkpoint)
+        with run_folder(old).lock():  # report now, and not after training, that it cannot be written to
+            replacement.check_best(run_folder(old), old.checkpoint)
     if options.old_data is not None:
         old = replace(old, provided=tuple(_read_provided(Path(options.old_data), old, options.tags)))
+    if format_suffix(corrections) == SUFFIX and next(CorrectionStore(corrections).read(), None) is None:
+        raise NothingNewError("there are no corrections yet", where=corrections, fix="collect some")
     dev = old.dev()
     checked = _check(_open(corrections, old, options.sides, options.tags, "--corrections"), dev)
+    for sentence in checked.sentences:
+        say(f"corrections: {sentence}")
     split = split_corrections(checked.pairs, [*old.corrections, *old.held_out], corrections.name)
     mixture = _mix(old, split, dev, options)
     for sentence in _describe(old, checked, split, mixture, options, corrections.name):
@@ -72,8 +82,49 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
         replace=options.replace,
         tags=tuple(mixture.tags),
     )
+    _refuse_repetition(old, record, split, folder)
     RunFolder.create(folder)
     _write(record_folder, record, mixture, split.held_out, checked.dropped)
+
+
+def outputs(run: Path) -> Iterator[Path]:
+    """Yield the default folders of improvements of a run: RUN-improved-1, RUN-improved-2 and so on."""
+    return (run.resolve().with_name(f"{run.resolve().name}-improved-{number}") for number in count(1))
+
+
+def _refuse_repetition(old: OldRun, record: Record, split: Split, folder: Path) -> None:
+    """Raise NothingNewError if the same improvement ended before, and its folder has a default name as `folder` has.
+
+    A command that is repeated every night would otherwise repeat what was rejected or undone.
+    """
+    for earlier in takewhile(lambda path: path != folder.resolve(), outputs(old.folder)):
+        if not earlier.exists():
+            return  # `folder` has another name
+        decision = _decision_of_same(earlier, record, split)
+        if decision is not None:
+            verdict = "accepted" if decision.accepted else "rejected"
+            raise NothingNewError(
+                f"nothing is new: the same improvement was {verdict} before, see {earlier}",
+                where=old.folder,
+                fix="collect more corrections, or give another output folder to repeat it",
+            )
+
+
+def _decision_of_same(folder: Path, record: Record, split: Split) -> Decision | None:
+    """Return the decision in a folder if it is about the same improvement."""
+    files = made_by(folder)
+    with suppress(RegardError):
+        before = files.read()
+        pairs = read_pairs(files.corrections, before.tags), read_pairs(files.held_out, before.tags)
+        if _inputs(before) == _inputs(record) and pairs == (list(split.train), list(split.held_out)):
+            return before.decision
+    return None
+
+
+def _inputs(record: Record) -> str:
+    """Return what determines an improvement, except its corrections, as JSON."""
+    recipe = {name: section for name, section in record.recipe.items() if name != "data"}
+    return json.dumps([record.run, record.checkpoint, record.replace, recipe], sort_keys=True)
 
 
 def _write(
@@ -141,8 +192,8 @@ def _mix(old: OldRun, split: Split, dev: Sequence[TextPair], options: Improvemen
     known = SourceSet([source for source, _ in (*split.train, *split.held_out)])
     tags = [known_set.tags for known_set in old.tag_sets]
     without = [] if tags == [()] else set(tags) - {tuple(split_tags(source)[0]) for source, _ in split.train}
-    count = round(options.old_pairs * options.epochs * len(split.train))
-    sample = old.sample(count, old.config.train.seed, known.__contains__, without)
+    size = round(options.old_pairs * options.epochs * len(split.train))
+    sample = old.sample(size, old.config.train.seed, known.__contains__, without)
     present = (tuple(split_tags(source)[0]) for source, _ in (*split.train, *split.held_out, *sample, *dev))
     return Mixture(split.train, sample, dev, tuple(dict.fromkeys([*tags, *present])))
 
@@ -152,14 +203,12 @@ def _describe(
 ) -> Iterator[str]:
     """Yield sentences on the corrections and the old pairs."""
     yield f"corrections: {len(checked.pairs):,} of {name}, {split.new:,} of them new"
-    for sentence in checked.sentences:
-        yield f"corrections: {sentence}"
     earlier = len(split.train) + len(split.held_out) - len(checked.pairs)
     if earlier > 0:
         yield f"corrections: {earlier:,} more from earlier improvements"
     if len(old.tag_sets) > 1:
         counts = Counter(tuple(split_tags(source)[0]) for source, _ in (*split.train, *split.held_out))
-        yield "corrections: " + ", ".join(f"{count:,} with {TagSet(tags)}" for tags, count in counts.items())
+        yield "corrections: " + ", ".join(f"{number:,} with {TagSet(tags)}" for tags, number in counts.items())
     yield f"corrections: {len(split.train):,} to train on, {len(split.held_out):,} held out"
     origin = f"those that {old.pool.name} was trained on" if options.old_data is None else str(options.old_data)
     yield f"old pairs: {len(mixture.old_pairs):,} of {origin}"

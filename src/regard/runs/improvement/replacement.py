@@ -45,20 +45,32 @@ def install(run: RunFolder, checkpoint: Path, folder: RecordFolder, record: Reco
         CheckpointError: The run is being trained, its best checkpoint has changed since, or writing fails.
     """
     with run.lock():
+        name = _name(run, record)
+        if run.best == run.checkpoints.resolve() / name:
+            return name  # it was interrupted after the last step
         best = check_best(run, Path(record.checkpoint))
-        taken = [int(path.name.removeprefix(NAME)) for path in run.checkpoints.glob(f"{NAME}*[0-9]")]
-        name = f"{NAME}{max(taken, default=0) + 1:03d}"
+        folder.copy_corrections(RecordFolder(run.path / IMPROVEMENTS / name), replace(record, installed=name))
         old, new = load_checkpoint(best), load_checkpoint(checkpoint)
         # What the run has learned from its own training data, such as a shortlist, still belongs to the checkpoint.
         improved = replace(old, model=new.model, step=old.step + new.step, metrics=new.metrics)
         save_checkpoint(run.checkpoints / name, improved)
         if (confidence := read_json(checkpoint, FILE)) is not None:
             add_json(run.checkpoints / name, FILE, confidence)
-        folder.copy_corrections(RecordFolder(run.path / IMPROVEMENTS / name), replace(record, installed=name))
         with raise_on_os_error(CheckpointError, "a link cannot be set", where=run.path, fix="free some disk space"):
             replace_symlink(run.path / f"{BEFORE}{name}", Path("checkpoints") / best.name)
         run.set_best(run.checkpoints / name)
     return name
+
+
+def _name(run: RunFolder, record: Record) -> str:
+    """Return the name of the new checkpoint: that of an attempt that was interrupted, or the next one."""
+    numbers = [0]
+    for path in (*run.checkpoints.glob(f"{NAME}*[0-9]"), *(run.path / IMPROVEMENTS).glob(f"{NAME}*[0-9]")):
+        copied = RecordFolder(run.path / IMPROVEMENTS / path.name)
+        if copied.exists and copied.read() == replace(record, installed=path.name):
+            return path.name
+        numbers.append(int(path.name.removeprefix(NAME)))
+    return f"{NAME}{max(numbers) + 1:03d}"
 
 
 def undo(run: RunFolder) -> tuple[str, str]:

@@ -74,6 +74,13 @@ def test_a_comparison_of_translations() -> None:
     assert (same.gain, same.p) == (0, 1)
 
 
+def test_corrections_that_the_model_makes_itself_are_named() -> None:
+    references = [f"das ist der Satz {number}" for number in range(40)]
+    same = compare(references, references, references, "de")
+    assert not decide(same, comparison(0, 1)).accepted
+    assert "no better than the old one, which translates exactly so, on the corrections" in decide(same, same).reason
+
+
 def test_the_table_is_aligned() -> None:
     lines = format_table(decide(comparison(5, 0.01), comparison(-0.31, 0.4)))
     assert len({len(line) for line in lines}) == 1
