@@ -14,6 +14,7 @@ from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchR
 from regard.cli.translator_options import TranslatorOptions
 from regard.console import say
 from regard.corpus.formats.compressed import format_suffix
+from regard.corpus.language_codes import base_code
 from regard.documents.document import Columns, Document, LanguagePair
 from regard.documents.open import CONTAINERS, CONVERTED, open_document
 from regard.documents.translate import DocumentResult, EntryReport, TranslatedText, TranslationRequest, fill_document
@@ -58,7 +59,7 @@ def translate_document(
     outcome = fill_document(
         document,
         _SegmentTranslator(translator, request, document, with_confidence=outputs.confidence),
-        language=languages.source.replace("_", "-").split("-")[0],
+        language=base_code(languages.source),
         split=split,
         requires=request.search.get("strategy", translator.search.strategy) == "beam",
     )

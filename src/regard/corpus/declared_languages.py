@@ -7,9 +7,10 @@ from pathlib import Path
 from regard.corpus.corrections import CorrectionStore
 from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.gettext import po_language
-from regard.corpus.formats.sides import Sides, base_code
+from regard.corpus.formats.sides import Sides
 from regard.corpus.formats.tmx import tmx_languages
 from regard.corpus.formats.xliff import xliff_languages
+from regard.corpus.language_codes import base_code
 
 
 def declared_languages(path: Path, sides: Sides) -> tuple[str, str]:

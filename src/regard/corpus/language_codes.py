@@ -1,8 +1,9 @@
-"""Find language codes in the names of files."""
+"""Codes of languages, and where file names have them."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_]([A-Z]{2}|[A-Z][a-z]{3}))?")
@@ -10,6 +11,12 @@ _NOT_LANGUAGES = (  # though they look like codes
     *("bin", "bpe", "csv", "dat", "dev", "gz", "hyp", "lc", "low", "new", "old", "out"),
     *("raw", "ref", "src", "tc", "tgt", "tmp", "tok", "trg", "tsv", "txt", "xz", "zip", "zst"),
 )
+
+
+@lru_cache(256)
+def base_code(language: str) -> str:
+    """Return a code without country and script, in lower case: `de` for `de_AT`."""
+    return language.strip().replace("_", "-").partition("-")[0].lower()
 
 
 def languages_from_names(*paths: str | Path) -> tuple[str, str]:

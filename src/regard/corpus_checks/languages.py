@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
+from regard.corpus.language_codes import base_code
 from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch
 
@@ -67,7 +68,7 @@ class LanguageCheck:
 
     def __init__(self, source: str = "", target: str = "") -> None:
         """Take the declared language codes of both sides; empty strings if they are unknown."""
-        self._declared = tuple(code.replace("_", "-").split("-")[0].lower() for code in (source, target))
+        self._declared = (base_code(source), base_code(target))
         self._sample: tuple[Counter[str], Counter[str]] = (Counter(), Counter())  # texts by detected language
         self._word_counts: tuple[dict[str, Counter[str]], dict[str, Counter[str]]] = ({}, {})  # by detected language
         self._familiar: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())

@@ -12,6 +12,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
+from regard.corpus.language_codes import base_code
 from regard.errors import DataError
 from regard.plugins.registry import plugin_values
 
@@ -134,8 +135,7 @@ def bleu_metric(references: Sequence[str], *, target_language: str = "", tokeniz
 
 
 def _word_bleu(target_language: str, *, tokenized: bool) -> BLEU:
-    language = target_language.lower().replace("_", "-").split("-")[0]
-    tokenizer = "none" if tokenized else BLEU_TOKENIZERS.get(language, "13a")
+    tokenizer = "none" if tokenized else BLEU_TOKENIZERS.get(base_code(target_language), "13a")
     return BLEU(tokenize=tokenizer, force=True)  # force: no warning on stderr
 
 

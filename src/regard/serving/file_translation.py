@@ -9,6 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import PurePath
 
+from regard.corpus.language_codes import base_code
 from regard.documents.document import Columns, Document, LanguagePair
 from regard.documents.open import CONVERTED, OPENERS, Opener
 from regard.documents.paragraphs import ParagraphDocument
@@ -107,7 +108,7 @@ def translate_file(service: Service, upload: Upload, languages: tuple[str, str],
     result = fill_document(
         document,
         translator,
-        language=source.split("-")[0],
+        language=base_code(source),
         split=not first.trained_on_several,
         requires=translator.requires,
     )

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from regard.corpus.language_codes import base_code
 from regard.decoding.strategies import length_limit
 from regard.documents.document import Columns, Document, LanguagePair, MarkedText, Segment, SkippedEntry
 from regard.documents.html import HtmlDocument
@@ -114,7 +115,7 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     variants: list[list[str]] = [[] for _ in task.texts]  # the translations of each text
     skipped: list[SkippedText] = []
     split = not translator.trained_on_several if task.split_sentences is None else task.split_sentences
-    language = task.served.source.split("-")[0]
+    language = base_code(task.served.source)
     for rank in range(count if rest else 0):
         batched.rank = rank
         outcome = fill_document(document, batched, language=language, split=split, requires=batched.requires)

@@ -6,6 +6,8 @@ import re
 from decimal import Decimal
 from functools import cached_property, lru_cache
 
+from regard.corpus.language_codes import base_code
+
 MAX_SPELLED = 256  # distinct numbers of a text that are looked for in words: spelling may take a millisecond
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -30,7 +32,7 @@ class NumberWords:
     def __init__(self, text: str, language: str, *, has_clock: bool, has_decade: bool) -> None:
         self.has_clock = has_clock
         self._text = text
-        self._language = language_code(language)
+        self._language = base_code(language)
         self._has_decade = has_decade
         self._is_in: dict[Decimal, bool] = {}
         self._num_spelled = 0
@@ -70,11 +72,6 @@ class NumberWords:
     @cached_property
     def _romans(self) -> frozenset[str]:
         return frozenset(_ROMAN.findall(self._text))
-
-
-def language_code(language: str) -> str:
-    """Return the code of a language without its region: `de` for `de_AT`."""
-    return language.lower().replace("_", "-").split("-")[0]
 
 
 @lru_cache(1 << 12)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from regard.text.number_words import NumberWords, language_code
+from regard.corpus.language_codes import base_code
+from regard.text.number_words import NumberWords
 from regard.text.placeholders import find_placeholders
 
 _RELEVANT = re.compile(r"\d|@|://|www\.")
@@ -130,7 +131,7 @@ def find_numbers(text: str) -> list[Number]:
 
 def localize(number: str, source_language: str, target_language: str) -> str:
     """Return a number of the source as the target language writes it: 1,000.5 becomes 1.000,5 in German."""
-    source, target = (_MARKS.get(language_code(language), ("", "")) for language in (source_language, target_language))
+    source, target = (_MARKS.get(base_code(language), ("", "")) for language in (source_language, target_language))
     if not all((*source, *target)) or not re.fullmatch(r"\d+(?:[.,\u00a0\u202f ]\d+)*", number):
         return number
     group, decimal = source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 
@@ -25,12 +24,6 @@ def matches_language(code: str, language: str) -> bool:
     """Return whether a code is that of a language or of a variety of it: `en-US`, `en_GB` and `EN` match `en`."""
     code, language = (text.strip().replace("_", "-").lower() for text in (code, language))
     return code == language or code.startswith(f"{language}-")
-
-
-@lru_cache(256)
-def base_code(language: str) -> str:
-    """Return a language without country and script, in lower case."""
-    return language.strip().replace("_", "-").partition("-")[0].lower()
 
 
 def direction(sides: Sides, source: str, target: str) -> Literal["forward", "backward", ""]:

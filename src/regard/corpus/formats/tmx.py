@@ -13,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from regard.corpus.corpus import Pair, Skipped
-from regard.corpus.formats.sides import Sides, base_code, matches_language
+from regard.corpus.formats.sides import Sides, matches_language
 from regard.corpus.formats.xml import XML_LANG, XmlReader, languages_read
+from regard.corpus.language_codes import base_code
 
 MAX_VARIANTS = 1000  # texts of a unit
 MAX_CODE_CHARACTERS = 100  # of a language code; the rest is ignored
