@@ -34,6 +34,7 @@ from regard.text.placeholders import (
 from regard.text.segments import JoinedTranslation, Piece, Span, join_pieces, split_sentences, strip_span
 
 _ENDS_SENTENCE = re.compile(r"""[.!?:;…。！？][\s"'”“»’)\]]*$""")
+_PUNCTUATION = re.compile(r"[,.:;!?)\]}\u2013\u2014-]+\s+")
 _ADDED_STOP = re.compile(r"(?<=[^\W\d_]{2})\.$|(?<=\w)。$")
 
 MAX_SEGMENT_LENGTH = 20_000  # characters; the time to carry markup over is quadratic in the length
@@ -280,8 +281,13 @@ def _translate_in_parts(sentences: Sequence[_Sentence], translate: TranslateFunc
 
 
 def _translatable_parts(sentence: _Sentence) -> list[Span]:
-    """Return the spans between the placeholders that have letters."""
-    return list(spans_between(sentence.text, 0, len(sentence.text), _spans(sentence.placeholders)))
+    """Return the spans between the placeholders that have letters, without punctuation that follows a placeholder."""
+    text = sentence.text
+    parts = []
+    for start, end in spans_between(text, 0, len(text), _spans(sentence.placeholders)):
+        punctuation = _PUNCTUATION.match(text, start, end) if start else None
+        parts.append((punctuation.end() if punctuation else start, end))
+    return parts
 
 
 def _strip_added_stop(source: str, translation: str) -> str:

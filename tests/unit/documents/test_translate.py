@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -142,6 +143,15 @@ def test_a_lost_emoji_is_put_between_parts() -> None:
     assert result.data.decode() == "A DOG 🐶 RUNS 👍🏽!\n"
     assert result.methods == {"parts": 1}
     assert fill(".md", text).methods == {"whole": 1}
+
+
+def test_punctuation_after_a_placeholder_stays() -> None:
+    def translate(text: str) -> str:  # it loses placeholders and punctuation, as weak models do
+        return re.sub(r"%d|\W+", " ", text).upper()
+
+    result = fill(".po", po("Figure %d: a man, and (no %d) a dog"), translate)
+    assert 'msgstr "FIGURE %d: A MAN AND NO %d) A DOG"' in result.data.decode()
+    assert result.methods == {"parts": 1}
 
 
 def test_a_full_stop_that_the_source_lacks_is_removed() -> None:
