@@ -136,7 +136,7 @@ def main() -> None:
     with_terms = [sentence for sentence in sentences if sentence.terms]
     terms = sum(len(sentence.terms) for sentence in with_terms)
     print(f"{arguments.source}: {terms} terms in {len(with_terms)} of {len(sentences)} sentences")
-    print("| method | terms | as given | of those missed | chrF | sentences/s of CPU time |\n|---|---:|---:|---:|---:|---:|")
+    print("| method | terms | as given | of those missed | chrF | sentences/CPU s |\n|---|---:|---:|---:|---:|---:|")
     suitable: list[GlossaryMethod] = ["tags", "both", "search"] if translator.terms.has_tags else ["search"]
     methods: list[GlossaryMethod] = arguments.methods or suitable
     without = measure("no glossary", translator, with_terms, None)
