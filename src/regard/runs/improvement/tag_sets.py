@@ -87,12 +87,13 @@ def choose_tag_sets(sets: Sequence[TagSet], file: Path, sides: Sides, tags: Sequ
     if not candidates:
         problem = f"the run has no tags for {source or 'any language'} to {target or 'any language'}"
         raise ConfigError(problem, where=file, fix=f"choose {_list(sets)}, or other languages")
-    without_tags = [known for known in candidates if not known.tags]  # as `regard translate` without --tag
-    if len(candidates) == 1 or without_tags:
-        return [_with_languages((without_tags or candidates)[0], sides)]
+    if len(candidates) == 1:
+        return [_with_languages(candidates[0], sides)]
     pairs = [(known.source_language, known.target_language) for known in candidates]
     if format_suffix(file) in FORMATS_WITH_LANGUAGES and len(set(pairs)) == len(pairs) and all(map(all, pairs)):
         return candidates
+    if without_tags := [known for known in candidates if not known.tags]:  # as `regard translate` without --tag
+        return [_with_languages(without_tags[0], sides)]
     problem = "it is not clear which tags the pairs have"
     has_targets = len({target for _, target in pairs}) == len(pairs)
     fix = f"choose {_list(candidates)}" + (", or give --target-language" if has_targets else "")

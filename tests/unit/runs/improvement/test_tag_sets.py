@@ -51,6 +51,8 @@ def test_the_tags_of_the_languages(
 def test_the_tags_of_a_domain_are_requested() -> None:
     for tags in (("laws",), ("laws", "old"), ()):
         assert [known.tags for known in choose_tag_sets(DOMAINS, Path("a.tsv"), Sides(), tags)] == [tags]
+    mixed = (TagSet((), "en", "de"), *LANGUAGES[1:])
+    assert choose_tag_sets(mixed, Path("a.tmx"), Sides(), ()) == list(mixed)
     tagged = [known for known in DOMAINS if known.tags]
     for name in ("a.tsv", "a.sqlite"):
         with pytest.raises(ConfigError, match="not clear which tags") as ambiguous:
