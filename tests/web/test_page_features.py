@@ -106,12 +106,19 @@ def test_languages_are_detected_and_swapped(page: Page, watch: Watch) -> None:
     page.route("**/translate_file", lambda route: route.abort())
     with page.expect_request("**/translate_file") as upload:
         job = drop(page, {"a.txt": "one"}).first
-    # the language of the file, not that of the text
+    # The language of the file, not that of the text.
+    expect(source.locator("option:checked")).to_have_text("Detect language")
+    expect(page.get_by_label("Glossary")).to_be_hidden()
     assert re.search(r'name="source"\s+auto\s', upload.value.post_data or "")
     expect(job).to_contain_text("cannot be reached")
     job.get_by_role("button", name="Remove").press("Enter")
     expect(page.locator("#file")).to_be_focused()
     page.get_by_role("tab", name="Text").click()
+    expect(source.locator("option:checked")).to_have_text("German (detected)")
+    page.get_by_role("button", name="Clear").click()
+    expect(source.locator("option:checked")).to_have_text("Detect language")
+    page.get_by_label("Your text").fill("eins.")
+    expect(answer(page)).to_have_text("one.")
     page.unroute("**/translate")
     page.get_by_role("button", name="Swap languages").click()
     expect(page.get_by_label("Your text")).to_have_value("one.")
@@ -324,7 +331,16 @@ def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> Non
         (400, '{"error": "a.json:2: this is not valid JSON"}', "cannot translate this file: line 2: this is not valid"),
         (400, '{"error": {"loc": ["file"]}}', "does not come from a regard server"),
         (400, '{"error": "xx is not supported"}', "The server now has other models."),
-        (400, '{"error": "Invalid request: source is required with a glossary"}', "A glossary needs the language"),
+        (
+            400,
+            '{"error": "English (en) is not available as a target language from English (en)"}',
+            "This is already in English (en). Choose another target language.",
+        ),
+        (
+            400,
+            '{"error": "German (de) is not available as a target language from French (fr)"}',
+            "There is no model from French (fr) to German (de).",
+        ),
         (404, '{"error": "Glossary not found"}', "This glossary does not exist any more."),
         (413, '{"error": "the file has 7 characters to translate; the limit is 3"}', "the limit is 3."),
         (413, "<h1>413 Request Entity Too Large</h1>", "too large for the server"),

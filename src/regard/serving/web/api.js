@@ -3,6 +3,7 @@
 
 const RETRY_AFTER = 5; // seconds before a retry, unless the server sends Retry-After
 const UNKNOWN = "The server cannot translate this. Change the text, or try a part of it.";
+const GONE = "This server does not offer that any more. Reload the page.";
 const NO_KEY = "This server requires an API key. Enter yours above.";
 
 const byId = (id) => document.getElementById(id);
@@ -72,12 +73,12 @@ function explainStatus(status, reason) {
   if (status === 0) return "The server cannot be reached. Check that it is running and that you are connected.";
   if (!reason && status >= 502 && status <= 504) return "The server is stopping or restarting.";
   if (!reason && status !== 413) return "The response does not come from a regard server. Check the address, or the proxy in between.";
-  if (/are disabled/.test(reason)) return "This server does not take corrections any more. Reload the page.";
+  if (/are disabled/.test(reason)) return GONE;
   if (/store of suggestions is full/.test(reason)) return "The server has no more space for corrections. Tell its administrator.";
   if (status === 401 || status === 403) return byId("key").value ? "The server rejected this API key. Check it, or ask for a new one." : NO_KEY;
   if (status === 408) return "The connection was too slow. Try again.";
   if (status === 413) return "This is too large for the server. Send it in parts.";
-  if (status === 415) return "The server cannot read this kind of file. Save it in one of the listed formats.";
+  if (status === 415 || /file format .* not supported/.test(reason)) return "The server cannot read this kind of file. Save it in one of the listed formats.";
   if (status === 421) return "The server does not answer under this address. Ask its administrator to allow the name.";
   if (status === 429) return "You have sent many requests. Wait a moment.";
   if (/stopping/.test(reason)) return "The server is stopping or restarting.";
@@ -86,12 +87,12 @@ function explainStatus(status, reason) {
   if (status >= 500) return "The translation failed on the server. Try again; if it fails again, the log of the server says why.";
   const limit = reason.match(/exceeds text limit \((\d+) characters\)/);
   if (limit) return `The text is too long: this server takes ${limit[1]} characters at a time. Shorten it, or translate it in parts.`;
-  if (/file format .* not supported/.test(reason)) return "The server cannot read this kind of file. Save it in one of the listed formats.";
-  if (/source is required with a glossary/.test(reason)) return "A glossary needs the language of the file. Choose it above.";
   if (/cannot be detected|auto is not supported/.test(reason)) return "The language cannot be detected. Choose it above.";
-  if (/is not supported|not available as a target|no such model/.test(reason)) return "The server now has other models. Reload the page to see them.";
+  const pair = reason.match(/^(.+ \(.+\)) is not available as a target language from (.+ \(.+\))$/);
+  if (pair) return pair[1] === pair[2] ? `This is already in ${pair[1]}. Choose another target language.` : `There is no model from ${pair[2]} to ${pair[1]}. Choose other languages.`;
+  if (/is not supported|no such model/.test(reason)) return "The server now has other models. Reload the page to see them.";
   if (/^glossary not found/i.test(reason)) return "This glossary does not exist any more. Choose another one.";
-  if (status === 404 || status === 405) return "This server does not offer that any more. Reload the page.";
+  if (status === 404 || status === 405) return GONE;
   return UNKNOWN;
 }
 

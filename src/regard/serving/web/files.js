@@ -20,7 +20,7 @@ function buildFiles() {
   addEventListener("dragover", (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
-    selectTab("files");
+    if (byId("files-view").hidden) selectTab("files");
     document.body.classList.add("dragging");
   });
   addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dragging"); });
@@ -116,7 +116,7 @@ function localAddress(address) {
 
 // Send a file. XMLHttpRequest, unlike fetch, reports the progress of an upload.
 function upload(job) {
-  const form = new FormData(); // with Detect language, the server detects that of the file
+  const form = new FormData();
   for (const [name, value] of Object.entries({ source: byId("from").value, target: byId("to").value, ...chosenGlossary() })) form.append(name, value);
   form.append("file", job.file);
   return new Promise((resolve, reject) => {

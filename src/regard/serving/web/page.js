@@ -32,10 +32,10 @@ function retry() {
   if (served.models.length) translate(); else load();
 }
 
-// The languages to translate between; the source is empty while it is not detected.
+// The languages to translate between; the source is empty while it is not detected. The server detects those of files.
 function selectedPair() {
   const from = byId("from").value;
-  return { source: from === AUTO ? detected.language : from, target: byId("to").value };
+  return { source: from === AUTO ? (byId("text-view").hidden ? "" : detected.language) : from, target: byId("to").value };
 }
 
 function selectedModels() {
@@ -73,6 +73,8 @@ async function translate() {
   const text = byId("q").value.trim(), settings = served.settings;
   const limit = settings.charLimit, length = [...byId("q").value].length;
   if (!text) {
+    Object.assign(detected, { language: "", text: null });
+    updateOptions("to");
     panels.forEach((panel) => panel.clear());
     showPanels(false);
     showError("");
@@ -263,18 +265,19 @@ function updateOptions(level) {
   const sources = unique(served.models.map((model) => model.source));
   if (level === "from") options(byId("from"), [...(sources.length > 1 ? [[AUTO, "Detect language"]] : []), ...sources]);
   const auto = byId("from").querySelector(`[value=${AUTO}]`);
-  if (auto) auto.textContent = byId("from").value === AUTO && detected.language ? `${language(detected.language)} (detected)` : "Detect language";
-  const { source } = selectedPair();
+  const { source } = selectedPair(), isDetected = byId("from").value === AUTO && source;
+  if (auto) auto.textContent = isDetected ? `${language(source)} (detected)` : "Detect language";
   byId("q").lang = source;
   const candidates = served.models.filter((model) => !source || model.source === source);
   if (level !== "model") options(byId("to"), unique(targetsOf(source)));
-  const pair = candidates.filter((model) => model.target === byId("to").value);
+  const target = byId("to").value, pair = candidates.filter((model) => model.target === target);
   const names = pair.map(({ name, architecture }) => [name, name === architecture ? name : `${name} (${architecture})`]);
   options(byId("model"), names);
   options(byId("against"), [["", "nothing"], ...names.filter(([name]) => name !== byId("model").value)]);
   byId("model-label").hidden = served.models.length < 2 || !pair.length;
   byId("against-label").hidden = pair.length < 2;
-  byId("swap").disabled = !source || !served.models.some((model) => model.source === byId("to").value) || !targetsOf(byId("to").value).includes(source);
+  const isOneWay = byId("swap").disabled = !source || !served.models.some((model) => model.source === target) || !targetsOf(target).includes(source);
+  byId("swap").title = isOneWay && source ? `There is no model from ${language(target)} to ${language(source)}` : "";
   updateGlossaries();
   showExamples();
 }
@@ -288,6 +291,7 @@ function selectTab(name) {
   }
   for (const id of ["model-label", "against-label"]) byId(id).classList.toggle("unused", name !== "text");
   wordMenu.close(false);
+  updateOptions("to");
 }
 
 async function load() {
