@@ -258,6 +258,8 @@ def test_unsure_words_are_underlined(page: Page) -> None:
     checked = "Check the numbers and addresses: \u20683\u2069 became \u20684\u2069, \u20685\u2069 is missing."
     expect(pane(page).locator(".note")).to_have_text(checked)
     assert sent[-1]["confidence"] is True
+    page.evaluate("() => panels[0].choose({ text: 'vier', words: null })")  # its confidence is not known
+    expect(pane(page).locator(".legend")).to_have_text("Underlined words: below 60%, below 30%")
 
 
 def drop(page: Page, files: dict[str, str | int]) -> Locator:
