@@ -307,6 +307,7 @@ def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> Non
     expect(jobs.nth(4)).to_contain_text("The file is empty.")
     assert len(sent) == 2
     link = jobs.nth(0).get_by_role("link", name=re.compile("Download .*de.*txt"))
+    page.route("**/download_file/**", lambda route: route.abort())  # the server has deleted the file
     with page.expect_download() as download:
         link.click()
     translated = request(page, "translate", q=FILE.decode())["translatedText"]
