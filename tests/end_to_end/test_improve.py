@@ -328,7 +328,11 @@ def _full_disk(*arguments: object) -> None:
 
 def test_what_cannot_be_improved(rejected: tuple[Path, str], run: Path, table: Path, tmp_path: Path) -> None:
     few = write_table(tmp_path / "few.tsv", long_numbers(12))
-    refused(call("improve", run, "--corrections", few), "too few corrections", "collect about 50")
+    refused(
+        call("improve", run, "--corrections", few),
+        "too few corrections: of 12 usable ones, 3 are held out",
+        "collect about 35 more",
+    )
     leaking = write_table(tmp_path / "leaking.tsv", read_pairs(made_by(rejected[0]).old_dev))
     refused(call("improve", run, "--corrections", leaking), "100 pairs dropped: leakage", "of 0 usable ones")
     CorrectionStore(tmp_path / "empty.sqlite", create=True)

@@ -139,6 +139,17 @@ def test_tags_are_chosen_by_language_or_given(tagged: Path, tmp_path: Path) -> N
         table.rename(tmp_path / "corrections.en-es.tsv")
 
 
+def test_provided_pairs_have_the_tags_of_the_corrections(tagged: Path, files: Files, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "corrections.tsv", [(source, source) for source in numbers(60, 4)])
+    old_data = write_table(tmp_path / "old.tsv", [(source, source) for source in files.train[:300]])
+    options = ("--target-language", "fr", *QUICK)
+    finished = call("improve", tagged, "--corrections", table, "--old-data", old_data, "-o", tmp_path / "new", *options)
+    assert finished.code == 3, finished.err
+    record = made_by(tmp_path / "new")
+    for path in (record.corrections, record.held_out, record.old_pairs, record.old_dev):
+        assert {tuple(split_tags(source)[0]) for source, _ in read_pairs(path, TAGS)} == {("fr",)}
+
+
 def test_all_tags_stay_without_old_pairs(tagged: Path, tmp_path: Path) -> None:
     table = write_table(tmp_path / "corrections.tsv", [(source, source) for source in numbers(60, 4)])
     options = ("--tag", "fr", "--old-pairs", "0", *QUICK)

@@ -7,6 +7,7 @@ A file system that does not lock files, as some network file systems, is not saf
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -28,6 +29,7 @@ MAX_BYTES: Final = 1 << 30  # of a store
 PAGE_ROWS: Final = 1000  # rows that are read at a time
 LOCK_SECONDS: Final = 30.0  # that a process waits while another one writes
 
+_INVISIBLE: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")  # white space and control characters
 _OTHER_LANGUAGES: Final = "it has other languages"
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
@@ -165,7 +167,7 @@ class CorrectionStore:
     def _check(self, correction: Correction) -> None:
         texts = {"source": correction.source, "target": correction.target, "translation": correction.translation or ""}
         for name, text in texts.items():
-            if name != "translation" and not text.strip():
+            if name != "translation" and not _INVISIBLE.sub("", text):
                 raise InvalidCorrectionError(
                     f"the {name} of the correction is blank", where=self.path, fix="give both texts"
                 )
@@ -249,10 +251,11 @@ def read_corrections(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
                 where=path,
                 fix="set source_language and target_language",
             )
-        yield from (Pair(source, target, number) for source, target in _split_lines(correction))
+        yield from (Pair(source, target, number) for source, target in split_lines(correction))
 
 
-def _split_lines(correction: Correction) -> list[tuple[str, str]]:
+def split_lines(correction: Correction) -> list[tuple[str, str]]:
+    """Return the source and target of each line; of the whole correction if both sides do not have as many lines."""
     sources, targets = (
         [line for line in text.splitlines() if line.strip()] for text in (correction.source, correction.target)
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from xml.sax.saxutils import escape, quoteattr
 
-from regard.corpus.corrections import Correction
+from regard.corpus.corrections import Correction, split_lines
 from regard.version import __version__
 
 Rows = Iterable[tuple[int, Correction]]
@@ -22,11 +22,23 @@ def tmx_lines(rows: Rows) -> Iterator[str]:
     yield f'<header creationtool="regard" creationtoolversion={quoteattr(__version__)} segtype="block" '
     yield 'o-tmf="regard" adminlang="en" srclang="*all*" datatype="plaintext"/>\n<body>\n'
     for number, correction in rows:
-        yield from _unit(number, correction)
+        yield from _units(number, correction)
     yield "</body>\n</tmx>\n"
 
 
-def _unit(number: int, correction: Correction) -> Iterator[str]:
+def _units(number: int, correction: Correction) -> Iterator[str]:
+    """Yield a unit for each line, as the store is read, or for the whole correction."""
+    pairs = split_lines(correction)
+    if len(pairs) == 1:
+        yield from _unit(str(number), correction)
+        return
+    lines = [line for line in (correction.translation or "").splitlines() if line.strip()]
+    translations = lines if len(lines) == len(pairs) else [correction.translation] * len(pairs)
+    for line, ((source, target), translation) in enumerate(zip(pairs, translations, strict=True), start=1):
+        yield from _unit(f"{number}.{line}", replace(correction, source=source, target=target, translation=translation))
+
+
+def _unit(number: str, correction: Correction) -> Iterator[str]:
     date = re.sub(r"[-:]", "", correction.time)
     is_date = re.fullmatch(r"\d{8}T\d{6}Z", date) is not None
     created = f' creationdate="{date}"' if is_date else ""

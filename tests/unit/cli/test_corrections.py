@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -61,6 +62,46 @@ def test_the_tmx_has_what_is_known(store: Path, tmp_path: Path) -> None:
     }
     assert [child.tag for child in second] == ["tuv", "tuv"]
     assert second.get("tuid") == "2" and second.get("creationdate", "").endswith("Z")
+
+
+CONTENT_MODELS = """
+<!ELEMENT tmx (header, body)>
+<!ATTLIST tmx version CDATA #FIXED "1.4">
+<!ELEMENT header EMPTY>
+<!ATTLIST header creationtool CDATA #REQUIRED creationtoolversion CDATA #REQUIRED o-tmf CDATA #REQUIRED
+  segtype (block|paragraph|sentence|phrase) #REQUIRED adminlang CDATA #REQUIRED srclang CDATA #REQUIRED
+  datatype CDATA #REQUIRED>
+<!ELEMENT body (tu*)>
+<!ELEMENT tu (prop*, tuv+)>
+<!ATTLIST tu tuid CDATA #IMPLIED creationdate CDATA #IMPLIED srclang CDATA #IMPLIED>
+<!ELEMENT prop (#PCDATA)>
+<!ATTLIST prop type CDATA #REQUIRED>
+<!ELEMENT tuv (seg)>
+<!ATTLIST tuv xml:lang CDATA #REQUIRED>
+<!ELEMENT seg (#PCDATA)>
+"""
+"""What TMX 1.4 allows of the elements that are written."""
+
+
+def test_the_tmx_is_valid_and_reads_like_the_store(tmp_path: Path) -> None:
+    etree = pytest.importorskip("lxml.etree")
+    store = CorrectionStore(tmp_path / "corrections.sqlite", create=True)
+    store.add(Correction("One. Two.\n\nThree.", "Eins. Zwei.\nDrei.", "en", "pt-br", "Ein. Zwo.\n\nDrei", "a&b", 7))
+    store.add(Correction("One.\nTwo.", "Eins und zwei.", "en", "pt-br", "Eins.\nZwei.", origin="page"))
+    store.add(Correction("\u2028 One \U0001f600 <\ud7ff>", "Eins", "en", "pt-br"))
+    call("corrections", store.path, "-o", tmp_path / "out.tmx")
+    document = etree.parse(tmp_path / "out.tmx")
+    assert etree.DTD(StringIO(CONTENT_MODELS)).validate(document)
+    stored, exported = (
+        [(pair.source, pair.target) for pair in BilingualFile(path, Sides("en", "pt-br"))]
+        for path in (store.path, tmp_path / "out.tmx")
+    )
+    assert stored == exported and stored[:2] == [("One. Two.", "Eins. Zwei."), ("Three.", "Drei.")]
+    assert [unit.get("tuid") for unit in document.iter("tu")] == ["1.1", "1.2", "2", "3"]
+    translations = [prop.text for prop in document.iter("prop") if prop.get("type") == "x-translation"]
+    assert translations == ["Ein. Zwo.", "Drei", "Eins.\nZwei."]
+    call("corrections", store.path, "--after", "3", "-o", tmp_path / "none.tmx")
+    assert etree.DTD(StringIO(CONTENT_MODELS)).validate(etree.parse(tmp_path / "none.tmx"))
 
 
 def test_errors(store: Path, tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ def test_sizes_are_bounded(store: CorrectionStore) -> None:
         (Correction("a" * (MAX_CHARACTERS + 1), "b", "en", "de"), "the limit is 20,000"),
         (Correction("a", "b", "en", "de", "c" * (MAX_CHARACTERS + 1)), "translation of the correction has"),
         (Correction("a", " \n", "en", "de"), "target of the correction is blank"),
+        (Correction("\0\x1f", "b", "en", "de"), "source of the correction is blank"),
         (Correction("a", "b", "e" * 201, "de"), "too long"),
     ):
         with pytest.raises(InvalidCorrectionError, match=problem):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,21 @@ def test_a_suggestion_is_kept_with_the_translation_of_the_model(
     assert correction == Correction(
         "one two", "eins, zwei", "en", "de", "eins zwei", "small", 1, "suggest", correction.time
     )
+
+
+def test_several_sentences_and_a_part_of_a_paragraph(collecting: Service, store: CorrectionStore) -> None:
+    paragraph = {**FIELDS, "q": "one two. Three four.\n\nfive six", "s": "eins und zwei. Drei vier.\n\nfünf, sechs"}
+    sentence = {**FIELDS, "q": "Three four.", "s": "Drei, vier.", "origin": "page", "model": "small"}
+    for fields in (paragraph, sentence, sentence):
+        assert ask(collecting, "POST", "/suggest", json=fields).status_code == 200
+    first, second, third = corrections_in(store)
+    assert first is not None and second is not None and third is not None
+    assert (first.source, first.target) == (paragraph["q"], paragraph["s"])
+    assert first.translation == "eins zwei. Drei vier.\n\nfünf sechs"
+    assert second == Correction(
+        "Three four.", "Drei, vier.", "en", "de", "Drei vier.", "small", 1, "page", second.time
+    )  # the store keeps repeated ones; `regard improve` uses the last
+    assert replace(third, time=second.time) == second
 
 
 def test_the_source_is_detected_and_forms_end_lines_with_crlf(collecting: Service, store: CorrectionStore) -> None:

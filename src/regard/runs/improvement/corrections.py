@@ -138,7 +138,7 @@ def split_corrections(pairs: Mapping[str, str], earlier: Iterable[TextPair], whe
             f"there are too few corrections: of {len(together):,} usable ones, {len(held_out):,} are held out to see "
             f"whether the new model is better; {MIN_HELD_OUT} are needed",
             where=where,
-            fix=f"collect about {HELD_OUT * MIN_HELD_OUT} corrections or more",
+            fix=f"collect about {HELD_OUT * max(1, MIN_HELD_OUT - len(held_out))} more",
         )
     return Split(train, held_out, new)
 

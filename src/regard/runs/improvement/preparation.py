@@ -54,7 +54,7 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
         with run_folder(old).lock():  # report now, and not after training, that it cannot be written to
             replacement.check_best(run_folder(old), old.checkpoint)
     if options.old_data is not None:
-        old = replace(old, provided=tuple(_read_provided(Path(options.old_data), old, options.tags)))
+        old = replace(old, provided=tuple(_read_provided(Path(options.old_data), old, options)))
     if format_suffix(corrections) == SUFFIX and next(CorrectionStore(corrections).read(), None) is None:
         raise NothingNewError("there are no corrections yet", where=corrections, fix="collect some")
     dev = old.dev()
@@ -158,9 +158,11 @@ def _open(file: Path, old: OldRun, requested: Sides, tags: Sequence[str], label:
     return corpora
 
 
-def _read_provided(file: Path, old: OldRun, tags: Sequence[str]) -> Iterator[TextPair]:
+def _read_provided(file: Path, old: OldRun, options: ImprovementOptions) -> Iterator[TextPair]:
     """Yield the pairs of --old-data, with their tags. Raise DataError if there are none."""
-    corpora = _open(file, old, Sides(), tags, "--old-data")
+    languages = Sides(options.sides.source_language, options.sides.target_language)
+    requested = languages if len(old.tag_sets) > 1 else Sides()
+    corpora = _open(file, old, requested, options.tags, "--old-data")
     for known, corpus in corpora:
         with suppress(DataError) if len(corpora) > 1 else nullcontext():  # it has no pair in these languages
             yield from ((add_tags(pair.source, known.tags), pair.target) for pair in corpus)
