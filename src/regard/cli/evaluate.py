@@ -78,7 +78,7 @@ def evaluate(
     batch_size: BatchSize = 64,
 ) -> None:
     """Translate a test set, and print its BLEU, chrF and TER, as sacreBLEU computes them."""
-    from regard.cli.glossary_option import check_glossary
+    from regard.cli.glossary_option import load_glossary
     from regard.cli.search_settings import search_settings
     from regard.cli.streams import output
     from regard.cli.test_set import TestSetFiles
@@ -98,7 +98,7 @@ def evaluate(
     for message in skipped.sentences():
         say(message)
     model = TranslatorOptions(run, device, precision, ensemble or (), tag or ())
-    terms = check_glossary(glossary, model)
+    terms = load_glossary(glossary, model)
     translator = model.load()
     start = time.monotonic()
     results = translator.stream(

@@ -1,4 +1,4 @@
-"""The option --glossary: check the file before the model is loaded, and report entries that are skipped."""
+"""The option --glossary: read the file before the model is loaded, and report entries that are skipped."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from regard.console import say
 
 if TYPE_CHECKING:
     from regard.cli.translator_options import TranslatorOptions
+    from regard.terms.glossary import Glossary
 
 SHOWN_PROBLEMS = 5
 
 
-def check_glossary(name: str, model: TranslatorOptions) -> str | None:
+def load_glossary(name: str, model: TranslatorOptions) -> Glossary | str | None:
     """Return the value of the option `glossary` of `Translator.translate`, and print what is wrong with the file.
 
     Raises:
@@ -28,11 +29,10 @@ def check_glossary(name: str, model: TranslatorOptions) -> str | None:
 
     if name == NO_GLOSSARY:
         return name
-    path = Path(name)
     data = load_config(resolve_checkpoint(model.run)).data
-    glossary = read_glossary(path, data.source_language, data.target_language)
+    glossary = read_glossary(Path(name), data.source_language, data.target_language)
     for problem in glossary.problems[:SHOWN_PROBLEMS]:
         say(problem)
     if len(glossary.problems) > SHOWN_PROBLEMS:
-        say(f"{path}: {len(glossary.problems) - SHOWN_PROBLEMS:,} more entries skipped")
-    return str(path.absolute())
+        say(f"{name}: {len(glossary.problems) - SHOWN_PROBLEMS:,} more entries skipped")
+    return glossary

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regard.cli.glossary_option import check_glossary
+from regard.cli.glossary_option import load_glossary
 from regard.cli.streams import output, refuse_same, write_bytes
 from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest
 from regard.cli.translator_options import TranslatorOptions
@@ -22,6 +22,7 @@ from regard.errors import ConfigError
 
 if TYPE_CHECKING:
     from regard.inference.translator import Translator
+    from regard.terms.glossary import Glossary
 
 SHOWN_ENTRIES = 5  # untranslated entries that are printed; the report has all of them
 
@@ -48,7 +49,7 @@ def translate_document(
         raise ConfigError("the document is not text for a terminal", where="--output", fix="name a file to write")
     refuse_same([path, Path(request.glossary)], outputs.files())
     _refuse_format_of_output(path, outputs.text)
-    check_glossary(request.glossary, model)
+    glossary = load_glossary(request.glossary, model)
     if path is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name the file by --input")
     languages = _languages(model, options)
@@ -58,7 +59,7 @@ def translate_document(
     split = not translator.trained_on_several if request.split_sentences is None else request.split_sentences
     outcome = fill_document(
         document,
-        _SegmentTranslator(translator, request, document, with_confidence=outputs.confidence),
+        _SegmentTranslator(translator, request, document, glossary, with_confidence=outputs.confidence),
         language=base_code(languages.source),
         split=split,
         requires=request.search.get("strategy", translator.search.strategy) == "beam",
@@ -85,10 +86,17 @@ class _SegmentTranslator:
     """Translates segments of a document with the search that the user has chosen."""
 
     def __init__(
-        self, translator: Translator, request: SearchRequest, document: Document, *, with_confidence: bool
+        self,
+        translator: Translator,
+        request: SearchRequest,
+        document: Document,
+        glossary: Glossary | str | None,
+        *,
+        with_confidence: bool,
     ) -> None:
         self.translator = translator
         self.request = request
+        self.glossary = glossary
         self.with_confidence = with_confidence or request.min_confidence is not None
         self.has_markup = any(segment.content.tags for segment in document.segments)
 
@@ -108,7 +116,7 @@ class _SegmentTranslator:
             with_attention=self.has_markup,
             with_confidence=self.with_confidence,
             split_sentences=False,
-            glossary=self.request.glossary or None,
+            glossary=self.glossary,
             glossary_method=self.request.glossary_method,
             **self.request.search,
         )

@@ -13,7 +13,7 @@ from itertools import chain, islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regard.cli.glossary_option import check_glossary
+from regard.cli.glossary_option import load_glossary
 from regard.cli.streams import Write, input_lines, output, refuse_same
 from regard.cli.translate_options import OutputOptions, SearchRequest
 from regard.cli.translator_options import TranslatorOptions
@@ -57,7 +57,7 @@ def translate_lines(
         "min_confidence": request.min_confidence,
         "first_line": 0,
         "constraints": None,
-        "glossary": check_glossary(request.glossary, model),
+        "glossary": load_glossary(request.glossary, model),
         "glossary_method": request.glossary_method,
     }
     sources: Iterator[str]

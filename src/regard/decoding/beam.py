@@ -117,16 +117,17 @@ class _History(State):
     sentence: Tensor  # (N,)
     attention_sum: Tensor | None  # (N, S)
     mask: Tensor  # (N, S)
+    parents: Tensor  # (N,) the row of the last step that each row extends
 
     @classmethod
     def start(cls, sentence: Tensor, memory: Memory, processor: LogitsProcessor) -> _History:
         """Return the history before the first step, with one row for each sentence."""
         attention_sum = memory.mask.to(memory.values.dtype) * 0 if processor.needs_attention else None
-        return cls(sentence[:, None][:, :0], sentence, attention_sum, memory.mask)
+        return cls(sentence[:, None][:, :0], sentence, attention_sum, memory.mask, sentence)
 
     @property
     def prefixes(self) -> PrefixTokens:
-        return PrefixTokens(self.tokens, self.sentence)
+        return PrefixTokens(self.tokens, self.sentence, self.parents)
 
     def attend(self, attention: Tensor | None, processor: LogitsProcessor) -> tuple[_History, Tensor | None]:
         """Add a step's attention (N, S). Also return the score bonus (N,) of rows that end with this step."""
@@ -138,7 +139,7 @@ class _History(State):
     def append(self, rows: Tensor, tokens: Tensor) -> _History:
         """Select rows (M,) and append one token to each (M,)."""
         selected = self.select(rows)
-        return replace(selected, tokens=torch.cat((selected.tokens, tokens[:, None]), 1))
+        return replace(selected, tokens=torch.cat((selected.tokens, tokens[:, None]), 1), parents=rows)
 
 
 def _rank(
@@ -217,8 +218,9 @@ def _allocate_by_progress(ids: Tensor, progress: Tensor, totals: Tensor, count: 
     ]
     fillers = [is_member.logical_not().gather(1, places) for (is_member, _), places in zip(halves, chosen, strict=True)]
     places, is_filler = torch.cat(chosen, 1), torch.cat(fillers, 1)
-    is_present = (progress[:, :, None].eq(levels) & is_possible[:, :, None]).any(1)  # (b, levels)
-    is_plain = is_present.sum(1, keepdim=True).le(1)  # (b, 1)
+    highest = progress.masked_fill(~is_possible, -1).amax(1, keepdim=True)
+    lowest = progress.masked_fill(~is_possible, len(levels)).amin(1, keepdim=True)
+    is_plain = highest.le(lowest)  # (b, 1)
     plain, candidates = torch.arange(places.shape[1], device=places.device), ids.shape[1]
     places = torch.where(is_plain, plain.clamp_max(candidates - 1), places)
     return places, torch.where(is_plain, plain.ge(candidates), is_filler)

@@ -23,10 +23,12 @@ class PrefixTokens:
     Attributes:
         tokens: (N, t) without BOS.
         sentence: (N,) the index in the batch of the sentence that each prefix translates.
+        parents: (N,) the prefix of the last step that each of these extends by a token; None: unknown.
     """
 
     tokens: Tensor
     sentence: Tensor
+    parents: Tensor | None = None
 
 
 class LogitsProcessor:
@@ -122,16 +124,32 @@ class ForbiddenPhrases(LogitsProcessor):
     """Forbids phrases; each sentence of the batch has its own list."""
 
     def __init__(self, phrases: Sequence[Sequence[Phrase]]) -> None:
-        self.phrases = phrases
+        self._tokens: list[list[int]] = []  # that are phrases
+        self._endings: list[dict[int, list[tuple[list[int], int]]]] = []  # by the token before: all before, last token
+        for sentence in phrases:
+            self._tokens.append([phrase[0] for phrase in sentence if len(phrase) == 1])
+            endings: dict[int, list[tuple[list[int], int]]] = {}
+            for *before, last in sentence:
+                if before:
+                    endings.setdefault(before[-1], []).append((before, last))
+            self._endings.append(endings)
 
     def __call__(self, scores: Tensor, prefixes: PrefixTokens) -> Tensor:
         """Forbid the last token of a phrase after its other tokens."""
-        sentences, tokens = prefixes.sentence.tolist(), prefixes.tokens.tolist()
-        for row, (sentence, prefix) in enumerate(zip(sentences, tokens, strict=True)):
-            for phrase in self.phrases[sentence]:
-                *first, last = phrase
-                if prefix[len(prefix) - len(first) :] == first:
-                    scores[row, last] = -math.inf
+        sentences = prefixes.sentence.tolist()
+        rows: list[int] = []
+        tokens: list[int] = []
+        for row, sentence in enumerate(sentences):
+            rows += [row] * len(self._tokens[sentence])
+            tokens += self._tokens[sentence]
+        last_tokens = prefixes.tokens[:, -1].tolist() if prefixes.tokens.size(1) else []
+        for row, (sentence, last_token) in enumerate(zip(sentences, last_tokens, strict=False)):
+            for before, token in self._endings[sentence].get(last_token, ()):
+                if prefixes.tokens[row, -len(before) :].tolist() == before:
+                    rows.append(row)
+                    tokens.append(token)
+        if rows:
+            scores[rows, tokens] = -math.inf
         return scores
 
 

@@ -1,18 +1,23 @@
 """Search under lexical constraints: a target must contain one form of each of its terms.
 
-The constraint of a sentence is an automaton that reads the target token by token. Its state says how far each form of
-each term is matched. The search forbids EOS until every term is complete, always tries the next token of each term, and
-keeps a share of the beam for each level of progress (Post and Vilar 2018; disjunctions as in Hu et al. 2019).
+The constraint of a term is an automaton that reads the target token by token. Its state says how far each form is
+matched. The search forbids EOS until every term is complete, always tries the next token of each term, and keeps a
+share of the beam for each level of progress (Post and Vilar 2018; disjunctions as in Hu et al. 2019). The automata of a
+batch are tables, which all hypotheses read at once.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.decoding.logits_processors import LogitsProcessor, PrefixTokens
@@ -21,7 +26,8 @@ from regard.special_tokens import EOS
 MAX_FORCED = 12  # tokens that are tried in a row in addition to the best ones
 
 Form = tuple[int, ...]
-Matches = frozenset[tuple[Form, int]] | None  # forms and how many of their tokens are matched; None: complete
+Numbers = NDArray[np.int64]
+Matches = frozenset[tuple[int, int]] | None  # numbers of forms, and how many tokens match; None: the term is complete
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,18 @@ class TokenClasses:
 
     continuing: frozenset[int] = frozenset()
     punctuation: frozenset[int] = frozenset()
+
+    def kind(self, token: int) -> int:
+        """Return the classes of a token as a number: 0 for none, 1 continuing, 2 punctuation, 3 both."""
+        return (token in self.continuing) + 2 * (token in self.punctuation)
+
+    @cached_property
+    def kinds(self) -> Numbers:
+        """The `kind` of each token up to the last one that has a class, and 0 for all after it."""
+        kinds = np.zeros(max((*self.continuing, *self.punctuation), default=-1) + 2, np.int64)
+        kinds[list(self.continuing)] += 1
+        kinds[list(self.punctuation)] += 2
+        return kinds
 
 
 @dataclass(frozen=True)
@@ -64,122 +82,189 @@ class RequiredTerm:
         return max(map(len, self.all_forms))
 
 
-class _State(NamedTuple):
+class TermState(NamedTuple):
+    """How far the forms of a term are matched, and where in the target that is."""
+
     is_start: bool
     after_punctuation: bool
-    terms: tuple[Matches, ...]
+    matches: Matches
 
 
-@dataclass
+COMPLETE = TermState(False, False, None)
+
+
 class TermAutomaton:
-    """Recognises the targets that contain one form of each term.
+    """Recognises the targets that contain one form of a term.
 
-    Attributes:
-        terms: The terms.
+    Args:
+        term: The term.
         classes: The classes of tokens.
     """
 
-    terms: Sequence[RequiredTerm]
-    classes: TokenClasses = field(default_factory=TokenClasses)
-    start: Final[int] = 0
+    def __init__(self, term: RequiredTerm, classes: TokenClasses = TokenClasses()) -> None:
+        self.term = term
+        self.classes = classes
+        self._forms = term.all_forms
+        numbers = itertools.count()  # of the forms that are valid anywhere, at the start, and after punctuation
+        self._beginnings: list[dict[int, list[int]]] = []  # the numbers of each of these, by the first token
+        for forms in (term.forms, term.at_start, term.after_punctuation):
+            by_first: dict[int, list[int]] = {}
+            for form in forms:
+                by_first.setdefault(form[0], []).append(next(numbers))
+            self._beginnings.append(by_first)
 
-    def __post_init__(self) -> None:
-        self._alphabet = frozenset(token for term in self.terms for form in term.all_forms for token in form)
-        self._number: dict[_State, int] = {}
-        self._states: list[_State] = []
-        self._next: dict[tuple[int, int], int] = {}
-        self._progress: list[int] = []
-        self._forced: list[tuple[int, ...]] = []
-        self._add(_State(True, False, tuple(frozenset() for _ in self.terms)))
+    @property
+    def start(self) -> TermState:
+        """The state before the first token."""
+        return TermState(True, False, frozenset())
 
-    def advance(self, state: int, token: int) -> int:
-        """Return the state after a token."""
-        key = state, self._kind(token)
-        number = self._next.get(key)
-        if number is None:
-            number = self._next[key] = self._add(self._advance(self._states[state], token))
-        return number
-
-    def run(self, tokens: Sequence[int]) -> int:
+    def run(self, tokens: Sequence[int]) -> TermState:
         """Return the state after some tokens."""
         state = self.start
         for token in tokens:
-            state = self.advance(state, token)
+            state = self.advance(state, token, self.classes.kind(token))
         return state
 
-    def progress(self, state: int) -> int:
-        """Return the number of matched tokens of all terms."""
-        return self._progress[state]
+    def advance(self, state: TermState, token: int, kind: int) -> TermState:
+        """Return the state after a token of a kind; tokens that are in no form differ by their kind only."""
+        term, matches = self.term, state.matches
+        is_continuing, is_punctuation = bool(kind & 1), bool(kind & 2)
+        if matches is None or (self.accepts(state) and not (term.is_word and is_continuing)):
+            return COMPLETE
+        longer = [
+            (form, at + 1) for form, at in matches if at < len(self._forms[form]) and self._forms[form][at] == token
+        ]
+        longer += [(form, 1) for beginnings in self._valid(state) for form in beginnings.get(token, ())]
+        after = TermState(False, is_punctuation and bool(term.after_punctuation), frozenset(longer))
+        return COMPLETE if not term.is_word and self.accepts(after) else after
 
-    def forced(self, state: int) -> tuple[int, ...]:
-        """Return the tokens that continue or begin the terms that are not complete."""
-        return self._forced[state]
+    def progress(self, state: TermState) -> int:
+        """Return the number of matched tokens."""
+        if self.accepts(state):
+            return self.term.length
+        return min(max((at for _, at in state.matches or ()), default=0), self.term.length - 1)
 
-    def accepts(self, state: int) -> bool:
-        """Return whether EOS may follow: every term is complete."""
-        matches = self._states[state].terms
-        return all(match is None or _is_matched(match) for match in matches)
+    def accepts(self, state: TermState) -> bool:
+        """Return whether EOS may follow: the term is complete."""
+        if not state.matches:
+            return state.matches is None
+        return any(at == len(self._forms[form]) for form, at in state.matches)
 
-    def _kind(self, token: int) -> int:
-        """Return the token, or a number that all tokens of its class share if it is in no form."""
-        if token in self._alphabet:
-            return token
-        if token in self.classes.continuing:
-            return -1
-        return -2 if token in self.classes.punctuation else -3
+    def next_tokens(self, state: TermState) -> list[int]:
+        """Return the tokens that continue or begin the term, unless it is complete."""
+        if state.matches is None or self.accepts(state):
+            return []
+        if state.matches:
+            longest = max(at for _, at in state.matches)
+            return sorted({self._forms[form][at] for form, at in state.matches if at == longest})
+        return list(dict.fromkeys(token for beginnings in self._valid(state) for token in beginnings))
 
-    def _add(self, state: _State) -> int:
-        number = self._number.get(state)
+    def _valid(self, state: TermState) -> Iterator[dict[int, list[int]]]:
+        """Yield the beginnings of the forms that may begin after a state."""
+        anywhere, at_start, after_punctuation = self._beginnings
+        yield anywhere
+        if state.is_start:
+            yield at_start
+        if state.after_punctuation:
+            yield after_punctuation
+
+
+KINDS = 4  # of tokens that are in no form of a term; they are the first symbols of its automaton
+
+
+class _TermTables:
+    """The automata of the terms of a batch as tables, which grow when a state or a transition is first needed.
+
+    Term 0, with the only state 0, is always complete: sentences with fewer terms than others have it instead.
+
+    Attributes:
+        start: (terms + 1,) The first state of each term.
+        progress: (states,) The number of matched tokens.
+        accepts: (states,) Whether the term is complete.
+        next_tokens: (states, MAX_FORCED) The tokens that continue or begin the term, then -1.
+    """
+
+    def __init__(self, terms: Sequence[RequiredTerm], classes: TokenClasses) -> None:
+        self._automata = [TermAutomaton(term, classes) for term in terms]
+        alphabets = [list(dict.fromkeys(token for form in term.all_forms for token in form)) for term in terms]
+        tokens = list(dict.fromkeys(token for alphabet in alphabets for token in alphabet))
+        kinds = classes.kinds
+        self._symbols = np.zeros(max(len(kinds), max(tokens, default=-1) + 2), np.int64)  # of tokens
+        self._symbols[: len(kinds)] = kinds
+        own_kinds = self._symbols[tokens]
+        self._symbols[tokens] = np.arange(KINDS, KINDS + len(tokens))
+        self._own_symbols = np.tile(np.append(np.arange(KINDS), own_kinds), (len(terms) + 1, 1))  # (terms + 1, symbols)
+        for term, alphabet in enumerate(alphabets, start=1):
+            self._own_symbols[term, self._symbols[alphabet]] = np.arange(KINDS, KINDS + len(alphabet))
+        self._alphabets = [[(-1, kind) for kind in range(KINDS)] for _ in alphabets]
+        for own, alphabet in zip(self._alphabets, alphabets, strict=True):
+            own += [(token, classes.kind(token)) for token in alphabet]
+        self._width = max(map(len, self._alphabets), default=KINDS)
+        self._states: list[tuple[int, TermState]] = [(0, COMPLETE)]
+        self._numbers: dict[tuple[int, TermState], int] = {}
+        capacity = 4 * len(terms) + 1
+        self._next = np.full((capacity, self._width), -1)
+        self._next[0] = 0
+        self.progress, self.accepts = np.zeros(capacity, np.int64), np.ones(capacity, bool)
+        self.next_tokens = np.full((capacity, MAX_FORCED), -1)
+        self._after_other = np.full((len(terms) + 1, KINDS), -1)  # the state after a token that is in no form
+        for term, automaton in enumerate(self._automata, start=1):
+            for kind in range(KINDS):
+                state = automaton.advance(TermState(False, False, frozenset()), -1, kind)
+                self._after_other[term, kind] = self._number(term, state)
+        starts = [self._number(term, automaton.start) for term, automaton in enumerate(self._automata, start=1)]
+        self.start = np.array([0, *starts])
+
+    def advance(self, terms: Numbers, states: Numbers, tokens: Numbers) -> Numbers:
+        """Return the state of each term after a token; the arrays are broadcast."""
+        symbols = self._own_symbols[terms, self._symbols[np.minimum(tokens, len(self._symbols) - 1)]]
+        longer = self._next[states, symbols]
+        is_new = longer < 0
+        if is_new.any():
+            transitions = np.unique((states * self._width + symbols)[is_new])
+            for state, symbol in zip(*(part.tolist() for part in divmod(transitions, self._width)), strict=True):
+                self._add(state, symbol)
+            longer = self._next[states, symbols]
+        return longer
+
+    def _add(self, number: int, symbol: int) -> None:
+        term, state = self._states[number]
+        longer = self._number(term, self._automata[term - 1].advance(state, *self._alphabets[term - 1][symbol]))
+        self._next[number, symbol] = longer
+
+    def _number(self, term: int, state: TermState) -> int:
+        """Return the number of a state of a term."""
+        number = self._numbers.get((term, state))
         if number is None:
-            number = self._number[state] = len(self._states)
-            self._states.append(state)
-            self._progress.append(sum(map(_progress, self.terms, state.terms)))
-            tokens = dict.fromkeys(
-                token for index in range(len(self.terms)) for token in self._next_tokens(state, index)
-            )
-            self._forced.append(tuple(tokens)[:MAX_FORCED])
+            number = self._numbers[term, state] = len(self._states)
+            self._states.append((term, state))
+            if number == len(self.progress):
+                self._grow()
+            automaton = self._automata[term - 1]
+            self.progress[number], self.accepts[number] = automaton.progress(state), automaton.accepts(state)
+            tokens = automaton.next_tokens(state)[:MAX_FORCED]
+            self.next_tokens[number, : len(tokens)] = tokens
+            if state.matches is None:
+                self._next[number] = number
+            elif not self.accepts[number]:
+                self._next[number, :KINDS] = self._after_other[term]
         return number
 
-    def _advance(self, state: _State, token: int) -> _State:
-        terms = tuple(self._match(state, index, token) for index in range(len(self.terms)))
-        return _State(False, token in self.classes.punctuation, terms)
-
-    def _match(self, state: _State, index: int, token: int) -> Matches:
-        term, matches = self.terms[index], state.terms[index]
-        if matches is None or (_is_matched(matches) and not (term.is_word and token in self.classes.continuing)):
-            return None
-        longer = {(form, at + 1) for form, at in matches if at < len(form) and form[at] == token}
-        longer |= {(form, 1) for form in self._beginnings(state, term) if form[0] == token}
-        if not term.is_word and _is_matched(longer):
-            return None
-        return frozenset(longer)
-
-    @staticmethod
-    def _beginnings(state: _State, term: RequiredTerm) -> Iterator[Form]:
-        yield from term.forms
-        if state.is_start:
-            yield from term.at_start
-        if state.after_punctuation:
-            yield from term.after_punctuation
-
-    def _next_tokens(self, state: _State, index: int) -> list[int]:
-        matches = state.terms[index]
-        if matches is None or _is_matched(matches):
-            return []
-        if matches:
-            longest = max(at for _, at in matches)
-            return sorted({form[at] for form, at in matches if at == longest})
-        return list(dict.fromkeys(form[0] for form in self._beginnings(state, self.terms[index])))
+    def _grow(self) -> None:
+        """Double the number of states that the tables have room for."""
+        self._next = np.concatenate((self._next, np.full_like(self._next, -1)))
+        self.progress = np.concatenate((self.progress, self.progress))
+        self.accepts = np.concatenate((self.accepts, self.accepts))
+        self.next_tokens = np.concatenate((self.next_tokens, np.full_like(self.next_tokens, -1)))
 
 
-def _is_matched(matches: set[tuple[Form, int]] | frozenset[tuple[Form, int]]) -> bool:
-    return any(at == len(form) for form, at in matches)
+class _Rows(NamedTuple):
+    """The rows of the last step: their tokens (N, t), their terms and the states of these (N, M)."""
 
-
-def _progress(term: RequiredTerm, matches: Matches) -> int:
-    if matches is None or _is_matched(matches):
-        return term.length
-    return min(max((at for _, at in matches), default=0), term.length - 1)
+    source: Tensor  # what `tokens` are read from
+    tokens: Numbers
+    terms: Numbers
+    states: Numbers
 
 
 class RequiredTerms(LogitsProcessor):
@@ -191,64 +276,70 @@ class RequiredTerms(LogitsProcessor):
     """
 
     def __init__(self, terms: Sequence[Sequence[RequiredTerm]], classes: TokenClasses = TokenClasses()) -> None:
-        self._automata = [TermAutomaton(sentence, classes) if sentence else None for sentence in terms]
-        self._states: dict[tuple[int, bytes], int] = {}  # of the prefixes of the last step
-        self._rows: tuple[Tensor, list[int | None]] | None = None  # tokens, and the state of each row
+        numbers: dict[RequiredTerm, int] = {}
+        for sentence in terms:
+            for term in sentence:
+                numbers.setdefault(term, len(numbers) + 1)
+        self._terms = np.zeros((len(terms), max(map(len, terms), default=0)), np.int64)  # (B, M)
+        for row, sentence in zip(self._terms, terms, strict=True):
+            row[: len(sentence)] = [numbers[term] for term in sentence]
+        self._tables = _TermTables(list(numbers), classes)
+        self._last: _Rows | None = None
 
     def __call__(self, scores: Tensor, prefixes: PrefixTokens) -> Tensor:
         """Forbid EOS in rows that lack a term."""
-        lacking = [row for row, automaton, state in self._read(prefixes) if not automaton.accepts(state)]
-        scores[lacking, EOS] = -math.inf
+        _, states = self._read(prefixes)
+        lacks_term = torch.from_numpy(~self._tables.accepts[states].all(1)).to(scores.device)
+        scores[:, EOS].masked_fill_(lacks_term, -math.inf)
         return scores
 
     def forced_tokens(self, prefixes: PrefixTokens) -> Tensor | None:
-        """Return the next tokens of the terms that each prefix lacks."""
-        forced = [(row, automaton.forced(state)) for row, automaton, state in self._read(prefixes)]
-        width = max((len(tokens) for _, tokens in forced), default=0)
-        if not width:
+        """Return the next tokens of the terms that each prefix lacks, each once, at most MAX_FORCED."""
+        _, states = self._read(prefixes)
+        tokens = self._tables.next_tokens[states].reshape(len(states), states.shape[1] * MAX_FORCED)
+        tokens = tokens[:, (tokens >= 0).any(0)]
+        is_new = tokens >= 0
+        for column in range(1, tokens.shape[1]):
+            is_new[:, column] &= (tokens[:, :column] != tokens[:, column, None]).all(1)
+        place = is_new.cumsum(1) - 1
+        is_new &= place < MAX_FORCED
+        if not is_new.any():
             return None
-        table = [[-1] * width for _ in range(len(prefixes.sentence))]
-        for row, tokens in forced:
-            table[row][: len(tokens)] = tokens
-        return torch.tensor(table, device=prefixes.tokens.device)
+        forced = np.full((len(states), int(is_new.sum(1).max())), -1)
+        rows, columns = is_new.nonzero()
+        forced[rows, place[rows, columns]] = tokens[rows, columns]
+        return torch.from_numpy(forced).to(prefixes.tokens.device)
 
     def next_progress(self, prefixes: PrefixTokens, ids: Tensor) -> Tensor | None:
         """Return the progress (N, k) of each prefix extended by each of the tokens ids (N, k)."""
-        progress = torch.zeros_like(ids)
-        rows = list(self._read(prefixes))
-        if not rows:
+        terms, states = self._read(prefixes)
+        if not terms.any():
             return None
-        tokens = ids[[row for row, _, _ in rows]].tolist()
-        values = [
-            [automaton.progress(automaton.advance(state, token)) for token in row_tokens]
-            for (_, automaton, state), row_tokens in zip(rows, tokens, strict=True)
-        ]
-        progress[[row for row, _, _ in rows]] = torch.tensor(values, device=ids.device)
-        return progress
+        longer = self._tables.advance(terms[:, None], states[:, None], ids.cpu().numpy()[:, :, None])  # (N, k, M)
+        return torch.from_numpy(self._tables.progress[longer].sum(2)).to(ids.device)
 
-    def _read(self, prefixes: PrefixTokens) -> Iterator[tuple[int, TermAutomaton, int]]:
-        """Yield each row whose sentence has terms, the automaton of its sentence, and the state of its prefix."""
-        if self._rows is None or self._rows[0] is not prefixes.tokens:
-            self._rows = prefixes.tokens, self._advance(prefixes)
-        sentences = prefixes.sentence.tolist()
-        for row, (sentence, state) in enumerate(zip(sentences, self._rows[1], strict=True)):
-            automaton = self._automata[sentence]
-            if automaton is not None and state is not None:
-                yield row, automaton, state
+    def _read(self, prefixes: PrefixTokens) -> tuple[Numbers, Numbers]:
+        """Return the terms of each row and the states after its prefix, both (N, M)."""
+        if self._last is None or self._last.source is not prefixes.tokens:
+            tokens = prefixes.tokens.cpu().numpy()
+            terms = self._terms[prefixes.sentence.cpu().numpy()]
+            states = self._states_before(prefixes, tokens, terms)
+            read = 0 if states is None else tokens.shape[1] - 1
+            states = self._tables.start[terms] if states is None else states
+            for column in range(read, tokens.shape[1]):
+                states = self._tables.advance(terms, states, tokens[:, column, None])
+            self._last = _Rows(prefixes.tokens, tokens, terms, states)
+        return self._last.terms, self._last.states
 
-    def _advance(self, prefixes: PrefixTokens) -> list[int | None]:
-        """Return the state of each row; that of its prefix is known from the last step, if this is the same search."""
-        tokens = prefixes.tokens.cpu().contiguous()
-        states: list[int | None] = []
-        known: dict[tuple[int, bytes], int] = {}
-        for sentence, row in zip(prefixes.sentence.tolist(), tokens.numpy(), strict=True):
-            automaton = self._automata[sentence]
-            if automaton is None:
-                states.append(None)
-                continue
-            before = self._states.get((sentence, row[:-1].tobytes())) if len(row) else None
-            state = automaton.run(row.tolist()) if before is None else automaton.advance(before, int(row[-1]))
-            known[sentence, row.tobytes()] = state
-            states.append(state)
-        self._states = known
-        return states
+    def _states_before(self, prefixes: PrefixTokens, tokens: Numbers, terms: Numbers) -> Numbers | None:
+        """Return the states before the last token of each row; None if the last step was not of the same search."""
+        last = self._last
+        if prefixes.parents is None or last is None or last.tokens.shape[1] + 1 != tokens.shape[1]:
+            return None
+        parents = prefixes.parents.cpu().numpy()
+        is_same = (
+            parents.max(initial=-1) < len(last.tokens)
+            and np.array_equal(last.tokens[parents], tokens[:, :-1])
+            and np.array_equal(last.terms[parents], terms)
+        )
+        return last.states[parents] if is_same else None

@@ -45,16 +45,16 @@ def forbid_rivals(
         return list(lines)
     prepared = [line.prepare(tokenizers, languages)[0] for line in lines]
     sources = [tag_source(line, tokenizers, terms) for line in prepared]
-    result: list[Line] = []
-    for first in range(0, len(lines), BATCH):
-        part = slice(first, first + BATCH)
-        attentions = _attend(model, sources[part], translations[part])
-        for line, model_line, source, translation, attention in zip(
-            lines[part], prepared[part], sources[part], translations[part], attentions, strict=True
-        ):
+    result = list(lines)
+    by_length = sorted(range(len(lines)), key=lambda place: (len(translations[place].ids), len(sources[place].tokens)))
+    for first in range(0, len(by_length), BATCH):
+        places = by_length[first : first + BATCH]
+        attentions = _attend(model, [sources[place] for place in places], [translations[place] for place in places])
+        for place, attention in zip(places, attentions, strict=True):
+            line, translation = lines[place], translations[place]
             lacking = [term for term in line.constraints.terms if not term.is_in(translation.text)]
-            rivals = _rivals(attention, source, model_line.text, translation, lacking, tokenizers)
-            result.append(_with_forbidden(line, rivals, terms))
+            rivals = _rivals(attention, sources[place], prepared[place].text, translation, lacking, tokenizers)
+            result[place] = _with_forbidden(line, rivals, terms)
     return result
 
 

@@ -8,6 +8,8 @@ becomes `A dog runs on the beach`, and its translation stays in normal case, as 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Final
 
 from regard.special_tokens import UNK
@@ -25,17 +27,27 @@ TURKIC = ("tr", "az")  # languages with a dotted and a dotless I
 
 def is_upper(text: str) -> bool:
     """Return whether all letters of a text that are not part of a placeholder are capitals, in several words."""
-    words = words_outside_placeholders(text)
+    return _is_upper(text, words_outside_placeholders(text))
+
+
+def _is_upper(text: str, words: Sequence[re.Match[str]]) -> bool:
     is_long = len(words) >= MIN_WORDS and len(text.split()) >= MIN_WORDS
     return is_long and all(word[0] == word[0].upper() != word[0].lower() for word in words)
 
 
 def is_title(text: str) -> bool:
     """Return whether all words of a text begin with a capital, except short ones; it is not all in capitals."""
-    words = [word[0] for word in words_outside_placeholders(text)]
-    capitalized = [word for word in words if word[0].isupper() or word[0].istitle()]
-    rest_is_short = all(len(word) <= SHORT_WORD for word in words if not word[0].isupper())
-    return len(capitalized) >= MIN_TITLE_WORDS and rest_is_short and not is_upper(text)
+    words = words_outside_placeholders(text)
+    return _is_title(words) and not _is_upper(text, words)
+
+
+def _is_title(words: Sequence[re.Match[str]]) -> bool:
+    """Return whether all words begin with a capital, except short ones."""
+    initials = [word[0][0] for word in words]
+    capitalized = [initial for initial in initials if initial.isupper() or initial.istitle()]
+    return len(capitalized) >= MIN_TITLE_WORDS and all(
+        len(word[0]) <= SHORT_WORD for word in words if not word[0][0].isupper()
+    )
 
 
 def lower_capitals(text: str, tokenizer: Tokenizer, language: str = "") -> str:
@@ -49,7 +61,8 @@ def lower_capitals(text: str, tokenizer: Tokenizer, language: str = "") -> str:
         tokenizer: The tokenizer that will encode it.
         language: Its language, empty if it is not known.
     """
-    if not (is_upper(text) or is_title(text)):
+    words = words_outside_placeholders(text)
+    if not (_is_title(words) or _is_upper(text, words)):
         return text
     lowered = to_normal_case(text, tokenizer, language)
     return lowered if _cost(lowered, tokenizer) <= MAX_COST * _cost(text, tokenizer) else text
@@ -81,12 +94,14 @@ def to_upper(text: str, language: str = "") -> str:
 
 def words_outside_placeholders(text: str) -> list[re.Match[str]]:
     """Return the words of a text that are not part of a placeholder."""
-    taken = find_placeholders(text)
-    return [
-        word
-        for word in WORD.finditer(text)
-        if not any(placeholder.start < word.end() and word.start() < placeholder.end for placeholder in taken)
-    ]
+    placeholders = find_placeholders(text)
+    ends = [placeholder.end for placeholder in placeholders]
+    words = []
+    for word in WORD.finditer(text):
+        after = bisect_right(ends, word.start())  # the first placeholder that does not end before the word
+        if after == len(ends) or placeholders[after].start >= word.end():
+            words.append(word)
+    return words
 
 
 def _lower(word: str, language: str) -> str:

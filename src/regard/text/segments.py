@@ -88,8 +88,6 @@ def _strip(text: str, start: int, end: int) -> Span:
 
 
 def _sentences_or_all(text: str, span: Span, language: str) -> list[Span]:
-    if sum(1 for _ in split_sentences(text, span, language, ())) < 2:
-        return [span]
     start, end = span
     protected = [
         (start + placeholder.start, start + placeholder.end)

@@ -16,7 +16,12 @@ from tests.unit.documents.containers.archives import word
 from tests.unit.serving.clients import ask
 from tests.unit.serving.test_files import FIELDS, deepl, fetch, send
 
+from regard.cli.translate_document import translate_document
+from regard.cli.translate_lines import translate_lines
+from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchRequest
+from regard.cli.translator_options import TranslatorOptions
 from regard.errors import ConfigError, DataError, DecodingError
+from regard.inference import terms as inference_terms
 from regard.inference.terms import RunTerms
 from regard.inference.translator import Constraints, Translator
 from regard.serving import glossary_store
@@ -25,6 +30,7 @@ from regard.serving.glossary_store import Dictionary, GlossaryStore, StoreFullEr
 from regard.serving.limits import Limits
 from regard.serving.models import Models
 from regard.serving.service import Service
+from regard.terms import glossary_files
 from regard.terms.glossary import Glossary
 from regard.terms.tagging import MARKERS, TermTagger, WantedTerm
 
@@ -101,6 +107,23 @@ def test_a_glossary_in_the_folder_of_the_run_is_the_default(run: Path, tmp_path:
         translator.translate("one", glossary_method="tags")
     with pytest.raises(ConfigError, match="unknown glossary_method"):
         translator.translate("one", glossary_method=cast(Any, "magic"))
+
+
+def test_the_option_glossary_reads_its_file_once(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "terms.csv").write_text("one,zehn\none,neun\n")
+    (tmp_path / "source.txt").write_text("one two\n\nfour five one\n")
+    request = SearchRequest({}, glossary=str(tmp_path / "terms.csv"), workers=1)
+    model, outputs = TranslatorOptions(run, "cpu"), OutputOptions(tmp_path / "target.txt")
+    with mock.patch.object(glossary_files, "read_glossary", wraps=glossary_files.read_glossary) as read:
+        with mock.patch.object(inference_terms, "read_glossary", side_effect=AssertionError):
+            translate_lines(model, tmp_path / "source.txt", request, outputs)
+            lines = (tmp_path / "target.txt").read_text().lower().splitlines()
+            document = DocumentOptions(paragraphs=True)
+            translate_document(model, tmp_path / "source.txt", request, outputs, document)
+        assert read.call_count == 2  # once by each command
+    assert ["zehn" in line.split() for line in lines] == [True, False, True]
+    assert (tmp_path / "target.txt").read_text().lower().count("zehn") == 2
+    assert "not 'neun': skipped" in capsys.readouterr().err
 
 
 def test_a_source_with_tags_is_translated_as_its_own_words(translator: Translator) -> None:

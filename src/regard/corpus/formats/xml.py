@@ -61,9 +61,9 @@ class XmlReader(ABC):
         """Handle the end of a well-formed document."""
 
     @property
-    @abstractmethod
     def languages(self) -> tuple[str, str]:
         """The source and target languages of the pairs that have been read; empty where the file has none."""
+        return self.sides.source_language, self.sides.target_language
 
     def collect_text(self) -> None:
         """Collect the text of the element that starts now, without codes, for `end_element`."""
