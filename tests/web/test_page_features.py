@@ -197,8 +197,15 @@ def test_a_glossary_is_made_and_chosen(page: Page, watch: Watch) -> None:
     best = answer(page).inner_text()
     choice = page.get_by_label("Glossary")
     expect(choice.get_by_role("option")).to_have_text(["none", "New glossary\u2026"])
+    choice.focus()
     choice.select_option("new")
     dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Name")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(choice).to_be_focused()
+    expect(choice).to_have_value("")
+    choice.select_option("new")
     dialog.get_by_label("Name").fill("Numbers")
     dialog.get_by_label("Terms").fill("one\teins\ntwo =\n")
     assert page.evaluate(ACCESSIBLE) == []
@@ -258,6 +265,8 @@ def test_unsure_words_are_underlined(page: Page) -> None:
     checked = "Check the numbers and addresses: \u20683\u2069 became \u20684\u2069, \u20685\u2069 is missing."
     expect(pane(page).locator(".note")).to_have_text(checked)
     assert sent[-1]["confidence"] is True
+    page.evaluate("() => panels[0].choose({ text: 'vier', words: null })")  # its confidence is not known
+    expect(pane(page).locator(".legend")).to_have_text("Underlined words: below 60%, below 30%")
 
 
 def drop(page: Page, files: dict[str, str | int]) -> Locator:
@@ -305,6 +314,7 @@ def test_files_are_translated_one_after_another(page: Page, watch: Watch) -> Non
     expect(jobs.nth(4)).to_contain_text("The file is empty.")
     assert len(sent) == 2
     link = jobs.nth(0).get_by_role("link", name=re.compile("Download .*de.*txt"))
+    page.route("**/download_file/**", lambda route: route.abort())  # the server has deleted the file
     with page.expect_download() as download:
         link.click()
     translated = request(page, "translate", q=FILE.decode())["translatedText"]

@@ -62,6 +62,8 @@ def project_markup(source: MarkedText, text: str, alignment: Alignment) -> Marke
     Returns:
         None if the translation does not contain every protected text as often as the source.
     """
+    if text == source.text:  # such as an address
+        return source
     spans = locate_literals(source.text, [(span.start, span.end) for span in source.protected], text)
     if spans is None:
         return None

@@ -54,6 +54,11 @@ def test_a_single_tag_between_spaces_stays_between_spaces() -> None:
     assert transfer("on <x/> by me", "在由我", (0, 0)) == "在由我<x/>"
 
 
+def test_an_unchanged_text_keeps_its_markup() -> None:
+    for source in ("<i><</i><b>a@example.org</b><i>></i>", "un<b>break</b>able", "a <x/><b>b</b> <code>c</code>"):
+        assert transfer(source, parse_tags(source).text) == source
+
+
 def test_code_is_protected() -> None:
     content = parse_tags("Run <command>ls -l</command> now")
     assert content.text == "Run ls -l now"

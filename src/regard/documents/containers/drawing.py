@@ -79,7 +79,8 @@ class DrawingPart(Part):
             value = quote_attribute(self.relabeling.target, language[2])
             start_tag = start_tag[: language.start()] + language[1] + value + start_tag[language.end() :]
         is_script = _RAISED.search(start_tag) is not None
-        return Style(key, f"<{prefix}r>{start_tag}{bracket}{inside}", f"</{prefix}r>", is_script)
+        is_link = "hlinkClick" in inside
+        return Style(key, f"<{prefix}r>{start_tag}{bracket}{inside}", f"</{prefix}r>", is_script, is_link)
 
 
 class MasterPart(DrawingPart):

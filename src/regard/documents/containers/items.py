@@ -17,12 +17,14 @@ class Style:
         opening: The markup before the text.
         closing: The markup after the text.
         is_script: Whether the text is a subscript or a superscript.
+        is_link: Whether the text is a link.
     """
 
     key: str
     opening: str = field(default="", compare=False)
     closing: str = field(default="", compare=False)
     is_script: bool = field(default=False, compare=False)
+    is_link: bool = field(default=False, compare=False)
 
 
 PLAIN = Style("")

@@ -18,7 +18,7 @@ from regard.documents.containers.namespaces import OPENDOCUMENT
 from regard.documents.containers.part import NodeHandler, Part, find_nested, tag_name
 from regard.documents.document import Columns, LanguagePair
 from regard.documents.html_attributes import parse_attributes, quote_value
-from regard.documents.xml import Node, decode_xml, escape, read_elements
+from regard.documents.xml import Node, decode_xml, escape, local_name, read_elements
 from regard.errors import DataError
 
 MIMETYPE = "mimetype"
@@ -84,13 +84,14 @@ class OpenDocument(ContainerDocument):
             text, _ = decode_xml(self.archive.read(MANIFEST), self.part_name(MANIFEST))
 
             def add(node: Node, _: list[Node]) -> None:
-                if any(child.name == "manifest:encryption-data" for child in node.children):
+                if node.find_child("encryption-data"):
                     raise DataError("it is encrypted", where=self.name, fix="save it without a password")
-                path = node.attributes.get("manifest:full-path", "")
+                path = next((value for key, value in node.attributes.items() if local_name(key) == "full-path"), "")
                 if _TEXT_PARTS.fullmatch(path) and path in self.archive.members and path not in members:
                     members.append(path)
 
-            read_elements(text, self.part_name(MANIFEST), ("manifest:file-entry",), add, OPENDOCUMENT)
+            # by local names: manifests of old versions of OpenOffice declare no namespace
+            read_elements(text, self.part_name(MANIFEST), ("file-entry",), add)
         if "content.xml" not in members:
             raise DataError("it has no content.xml", where=self.name, fix="save it again with its own program")
         return members

@@ -286,7 +286,7 @@ def _continuation(items: Sequence[Item], at: int, style: Style) -> int:
 
 
 def _base_style(items: Iterable[Item], default: Style) -> Style:
-    """Return the style that most characters have, without those of inner elements.
+    """Return the style that most characters have, without those of inner elements; of a link only if all are links.
 
     White space between two styles gets the base style, so the plain style is preferred if a fifth of the text has it.
     """
@@ -305,4 +305,4 @@ def _base_style(items: Iterable[Item], default: Style) -> Style:
     plain = next((style for style in lengths if not style.key), None)
     if plain is not None and lengths[plain] * PLAIN_SHARE >= lengths.total():
         return plain
-    return max(lengths, key=lambda style: lengths[style]) if lengths else default
+    return max(lengths, key=lambda style: (not style.is_link, lengths[style])) if lengths else default

@@ -107,7 +107,9 @@ class ZipArchive:
             if actual is ENCRYPTED:
                 self._fail("it is encrypted", actual.fix)
             if actual is not None:
-                self._fail(f"it is not {kind}, but {actual.description}", actual.advice())
+                is_old = actual.description.startswith("an old")
+                problem = f"it is {actual.description}" if is_old else f"it is not {kind}, but {actual.description}"
+                self._fail(problem, actual.advice())
             self._fail(f"it is not {kind}: it is not a ZIP archive", "check its suffix, or save or download it again")
         if data.count(_ENTRY) > MAX_MEMBERS:
             self._fail(f"the ZIP archive has more than {MAX_MEMBERS:,} members", "check where the document comes from")

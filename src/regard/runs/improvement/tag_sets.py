@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from regard.config.data import DataConfig
+from regard.corpus.declared_languages import declared_languages
 from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.sides import Sides, matches_language
 from regard.corpus.language_codes import languages_from_names
@@ -64,6 +65,7 @@ def choose_tag_sets(sets: Sequence[TagSet], file: Path, sides: Sides, tags: Sequ
 
     Raises:
         ConfigError: The run does not have the tags or the languages, or it is not clear which tags to choose.
+        DataError: The file is a PO file and cannot be read.
     """
     if tags:
         chosen = [known for known in sets if known.tags == tuple(tags)]
@@ -74,7 +76,13 @@ def choose_tag_sets(sets: Sequence[TagSet], file: Path, sides: Sides, tags: Sequ
     if len(sets) == 1:
         return [_with_languages(sets[0], sides)]
     named = languages_from_names(file)
-    source, target = sides.source_language or named[0], sides.target_language or named[1]
+    declared = declared_languages(file, sides) if format_suffix(file) == ".po" else ("", "")
+    source, target = (
+        requested or in_file or in_name
+        for requested, in_file, in_name in zip(
+            (sides.source_language, sides.target_language), declared, named, strict=True
+        )
+    )
     candidates = [known for known in sets if known.has_languages(source, target)]
     if not candidates:
         problem = f"the run has no tags for {source or 'any language'} to {target or 'any language'}"
@@ -84,6 +92,8 @@ def choose_tag_sets(sets: Sequence[TagSet], file: Path, sides: Sides, tags: Sequ
     pairs = [(known.source_language, known.target_language) for known in candidates]
     if format_suffix(file) in FORMATS_WITH_LANGUAGES and len(set(pairs)) == len(pairs) and all(map(all, pairs)):
         return candidates
+    if without_tags := [known for known in candidates if not known.tags]:  # as `regard translate` without --tag
+        return [_with_languages(without_tags[0], sides)]
     problem = "it is not clear which tags the pairs have"
     has_targets = len({target for _, target in pairs}) == len(pairs)
     fix = f"choose {_list(candidates)}" + (", or give --target-language" if has_targets else "")

@@ -81,6 +81,7 @@ function showJob(job, text, { progress, link = null, isError = false } = {}) {
 
 function removeJob(job) {
   if (job.request) job.request.abort();
+  if (job.address) URL.revokeObjectURL(job.address);
   const next = job.row.nextSibling || job.row.previousSibling;
   job.row.remove();
   files.jobs = files.jobs.filter((other) => other !== job);
@@ -93,10 +94,10 @@ async function runJobs() {
   files.running = true;
   for (let job; (job = files.jobs.find((candidate) => !candidate.isDone && !candidate.isFailed));) {
     try {
-      const { translatedFileUrl, untranslated } = await upload(job);
+      const { translatedFileUrl, untranslated } = await upload(job), address = localAddress(translatedFileUrl);
+      const href = job.address = await download(address), name = decodeURIComponent(address.split("/").at(-1));
       job.request = null;
       job.isDone = true;
-      const href = localAddress(translatedFileUrl), name = decodeURIComponent(href.split("/").at(-1));
       const left = untranslated ? `Translated; ${untranslated === 1 ? "one part stays" : `${untranslated} parts stay`} untranslated` : "Translated";
       showJob(job, left, { link: element("a", { class: "button main", href, download: name }, `Download ${name}`) });
     } catch (error) {
@@ -106,6 +107,13 @@ async function runJobs() {
     }
   }
   files.running = false;
+}
+
+// Download a file into the page, since servers delete it after a while. Return its address there.
+async function download(address) {
+  const response = await fetch(address).catch(() => { throw new RequestError(0, ""); });
+  if (!response.ok) throw errorOf(response.status, null);
+  return URL.createObjectURL(await response.blob());
 }
 
 // The address of a translated file, on the host of this page: a server behind a proxy may not know its public name.

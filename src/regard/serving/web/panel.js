@@ -217,11 +217,10 @@ class Panel {
     this.undo.hidden = !isChosen;
     this.correct.hidden = !served.settings.suggestions || !this.sentences.length || this.model.name === null;
     const weak = this.answer.querySelector(".unsure, .doubtful");
-    this.legend.hidden = this.confidence === null;
-    if (this.confidence !== null) {
-      this.legend.replaceChildren(`Confidence ${certainty(this.confidence)}`, ...(weak ? [". Underlined words: ", element("span", { class: "unsure" }, `below ${percent(UNSURE)}`),
-        ", ", element("span", { class: "doubtful" }, `below ${percent(DOUBTFUL)}`)] : []));
-    }
+    const overall = this.confidence === null || this.choices.size ? [] : [`Confidence ${certainty(this.confidence)}.`]; // of the model's own translation
+    this.legend.hidden = !overall.length && !weak;
+    this.legend.replaceChildren(...overall, ...(weak ? [" Underlined words: ", element("span", { class: "unsure" }, `below ${percent(UNSURE)}`),
+      ", ", element("span", { class: "doubtful" }, `below ${percent(DOUBTFUL)}`)] : []));
   }
 
   showDetails({ result, target }) {

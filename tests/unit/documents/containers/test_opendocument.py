@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.documents.containers.archives import changed_members, content, fill, open_document, texts, unpack
+from tests.unit.documents.containers.archives import changed_members, content, fill, open_document, pack, texts, unpack
+
+from regard.errors import DataError
 
 BOLD = (
     '<style:style style:name="B" style:family="text"><style:text-properties fo:font-weight="bold"/></style:style>'
@@ -96,6 +98,21 @@ def test_languages_and_metadata() -> None:
 def test_every_kind(suffix: str, kind: str) -> None:
     result = fill(suffix, open_document("<text:p>one</text:p>", kind))
     assert content(result.data) == "<text:p>ONE</text:p>"
+
+
+def test_a_manifest_without_namespaces_as_old_versions_wrote_it() -> None:
+    manifest = (
+        '<?xml version="1.0"?>\n<!DOCTYPE manifest:manifest PUBLIC "-//OpenOffice.org//DTD Manifest 1.0//EN" '
+        '"Manifest.dtd">\n<manifest:manifest><manifest:file-entry manifest:full-path="Object 1/content.xml"/>{}'
+        "</manifest:manifest>"
+    )
+    members = unpack(open_document("<text:p>one</text:p>"))
+    members |= {"Object 1/content.xml": members["content.xml"], "META-INF/manifest.xml": manifest.format("").encode()}
+    assert texts(".odt", pack(members)) == ["one", "one"]
+    entry = '<manifest:file-entry manifest:full-path="content.xml"><manifest:encryption-data/></manifest:file-entry>'
+    members["META-INF/manifest.xml"] = manifest.format(entry).encode()
+    with pytest.raises(DataError, match="it is encrypted"):
+        texts(".odt", pack(members))
 
 
 def test_headers_and_footers_of_sheets() -> None:

@@ -52,6 +52,28 @@ def test_the_number_of_a_slide_is_a_number_of_the_text() -> None:
     ]
 
 
+def test_a_link_stays_at_its_words() -> None:
+    file = pptx.Presentation()
+    slide = file.slides.add_slide(file.slide_layouts[1])
+    frame = slide.placeholders[1].text_frame
+    lines = (["<", "a@example.org", ">"], ["see ", "all the other pages", " here"], ["", "a page", ""])
+    for line in lines:
+        paragraph = frame.add_paragraph()
+        for number, text in enumerate(line):
+            (run := paragraph.add_run()).text = text
+            run.font.bold = False
+            if number == 1:
+                run.hyperlink.address = "https://example.org"
+    new = pptx.Presentation(io.BytesIO(fill(".pptx", saved(file)).data)).slides[0].placeholders[1].text_frame
+    links = [[run.text for run in paragraph.runs if run.hyperlink.address] for paragraph in new.paragraphs[1:]]
+    assert links == [["a@example.org"], ["ALL THE OTHER PAGES"], ["A PAGE"]]
+    assert [paragraph.text for paragraph in new.paragraphs[1:]] == [
+        "<a@example.org>",
+        "SEE ALL THE OTHER PAGES HERE",
+        "A PAGE",
+    ]
+
+
 def test_a_presentation_of_python_pptx() -> None:
     data = presentation()
     result = fill(".pptx", data)

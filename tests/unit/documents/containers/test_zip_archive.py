@@ -118,15 +118,15 @@ def ole(*names: str) -> bytes:
         (".docx", EXAMPLES[".odt"], "a Word document, but an OpenDocument text", "rename it to end in .odt"),
         (".odp", EXAMPLES[".odt"], "presentation, but an OpenDocument text", "rename it to end in .odt"),
         (".odt", open_document("", "graphics"), "text, but an OpenDocument drawing", "save its text as .odt"),
-        (".docx", ole("WordDocument"), "but an old Word document (.doc)", "soffice --convert-to docx FILE"),
-        (".docx", ole("Workbook"), "but an old Excel workbook (.xls)", "save it as .xlsx"),
-        (".xlsx", ole("PowerPoint Document"), "but an old PowerPoint presentation (.ppt)", "save it as .pptx"),
+        (".docx", ole("WordDocument"), "it is an old Word document (.doc)", "soffice --convert-to docx FILE"),
+        (".docx", ole("Workbook"), "it is an old Excel workbook (.xls)", "save it as .xlsx"),
+        (".xlsx", ole("PowerPoint Document"), "it is an old PowerPoint presentation (.ppt)", "save it as .pptx"),
         (".docx", pack({"Index/Document.iwa": "x"}), "but an iWork document", "export it as .docx"),
         (".epub", pack({"a.txt": "x", "ppt/presentation.xml": "x"}), "but a PowerPoint", "rename it to end in .pptx"),
     ],
 )  # fmt: skip
 def test_the_error_says_what_the_file_is(suffix: str, data: bytes, kind: str, advice: str) -> None:
-    refuse(data, "it is not a", kind, advice, suffix=suffix)
+    refuse(data, kind, advice, suffix=suffix)
 
 
 def test_encrypted_members() -> None:
