@@ -260,7 +260,13 @@ def _names(runs: Sequence[Path]) -> Iterator[str]:
 
 
 def _stamp(run: Path) -> Stamp:
-    checkpoint = resolve_checkpoint(run)
+    try:
+        return _stamp_files(resolve_checkpoint(run))
+    except FileNotFoundError:  # it was removed in the meantime: there is another one, or the error says what is missing
+        return _stamp_files(resolve_checkpoint(run))
+
+
+def _stamp_files(checkpoint: Path) -> Stamp:
     files = set()
     with os.scandir(checkpoint) as entries:
         for entry in entries:

@@ -228,6 +228,19 @@ def test_a_missing_run_is_reported_once(
     assert only(models) is before
 
 
+def test_a_run_that_is_removed_while_it_is_checked_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Models([folder], "cpu")
+
+    def removing(path: Path) -> Path:
+        checkpoint = resolve_checkpoint(path)
+        folder.rename(folder.with_name("away"))
+        return checkpoint
+
+    monkeypatch.setattr(loading, "resolve_checkpoint", removing)
+    with pytest.raises(CheckpointError, match="there is no such folder"):
+        models.stamp(folder.name)
+
+
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Make loading step 2 of the run `run` hang until the test ends; the event is set when it hangs."""
