@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from regard.corpus.language_codes import base_code
 from regard.serving.glossary_schema import (
     DictionaryRequest,
     DictionarySummary,
@@ -33,7 +34,6 @@ from regard.serving.glossary_store import (
     StoredGlossary,
     StoreFullError,
     StoreWriteError,
-    base_language,
 )
 from regard.serving.limits import RequestRejected, invalid
 from regard.serving.openapi import DEEPL_ERRORS, request_body
@@ -284,14 +284,12 @@ def _name(name: str) -> str:
 
 def _language_pairs(service: Service) -> list[tuple[str, str]]:
     """Return the language pairs that glossaries can have: those of the models."""
-    return list(
-        dict.fromkeys((base_language(source), base_language(target)) for source, target in service.models.pairs)
-    )
+    return list(dict.fromkeys((base_code(source), base_code(target)) for source, target in service.models.pairs))
 
 
 def _dictionary(service: Service, body: DictionaryRequest) -> Dictionary:
     """Return the entries of a request. Raise RequestRejected if one is not valid, or no model has the languages."""
-    languages = base_language(body.source_lang), base_language(body.target_lang)
+    languages = base_code(body.source_lang), base_code(body.target_lang)
     if languages not in _language_pairs(service):
         raise invalid(
             f"a glossary from {body.source_lang[:40]} to {body.target_lang[:40]} is not supported; "

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from regard.corpus.language_codes import base_code
 from regard.errors import ConfigError
 from regard.files import check_writable, read_regular_file, remove_leftovers, write_atomic
 from regard.terms.glossary import Entry, Glossary
@@ -44,7 +45,7 @@ class Dictionary:
 
     def is_for(self, source: str, target: str) -> bool:
         """Return whether the dictionary is for these languages or varieties of them."""
-        return (self.source, self.target) == (base_language(source), base_language(target))
+        return (self.source, self.target) == (base_code(source), base_code(target))
 
     @property
     def glossary(self) -> Glossary:
@@ -84,11 +85,6 @@ class StoredGlossary:
         return replace(
             self, dictionaries=tuple(entry for entry in self.dictionaries if not entry.is_for(source, target))
         )
-
-
-def base_language(code: str) -> str:
-    """Return the base of a language code: `en` for `EN-US`."""
-    return code.replace("_", "-").split("-")[0].lower()
 
 
 class GlossaryStore:
