@@ -1,0 +1,210 @@
+// Lesson 1: what the encoder hands to the decoder, and what comes out, as the source grows; quality by length.
+import { Frame, button, choice, fetchJson, group, heatmap, html, line, onColours, percent, slider, svg, text } from "./figure.js";
+import { Model } from "./runtime.js";
+
+const SYSTEMS = [["cho2014", "a", "one vector"], ["bahdanau2014", "b", "one vector for each source token"]];
+const UNITS = { digits: ["digit", "digits"], dates: ["date", "dates"] };
+const STRIP = 96; // height of a vector
+const GAP = 32;
+
+export async function draw(place, { task = "digits" }) {
+  const measured = await fetchJson("figures/bottleneck.json");
+  const models = Object.fromEntries(Object.keys(measured).map((name) =>
+    [name, SYSTEMS.map(([system]) => new Model(`models/${name}-${system}`))]));
+  const state = { task, length: task === "digits" ? 5 : 1, example: 0, step: 1, results: null, source: "", target: null, turn: 0 };
+
+  const frame = new Frame(place, {
+    name: "bottleneck",
+    caption: "Each strip is a vector of the encoder, one number per row: blue above zero, orange below. cho2014 hands its decoder the single strip at the end, at every length. bahdanau2014 hands over all of them, and its decoder chooses among them at each output token; the bars show the choice.",
+    note: "Both models run in this page. Quality: measured on 200 test lines of each length, greedy search.",
+  }, paint);
+  const length = slider("Length of the source", { min: 1, max: 24, value: state.length, show: (value) => `${value} ${UNITS[state.task][value === 1 ? 0 : 1]}` }, (value) => {
+    Object.assign(state, { length: value, example: 0 });
+    useExample();
+  });
+  const step = slider("Output token", { min: 1, max: 2, value: 1 }, (value) => {
+    state.step = value;
+    frame.refresh();
+  });
+  const field = html("input", { type: "text", spellcheck: "false", autocomplete: "off", style: "flex: 1; min-width: 0", oninput: () => {
+    Object.assign(state, { source: field.value, target: null });
+    translate();
+  } });
+  frame.controls.append(
+    choice("Task", [["digits", "reversed digits"], ["dates", "dates"]], task, (value) => {
+      Object.assign(state, { task: value, example: 0, length: value === "digits" ? 5 : 1, results: null });
+      limitLength();
+      useExample();
+    }),
+    length.element,
+    html("label", { class: "grow", style: "flex-basis: 20rem" }, html("span", {}, "Source"), field),
+    button("Another source", () => {
+      state.example += 1;
+      useExample();
+    }),
+    step.element,
+  );
+  onColours(() => frame.refresh());
+  limitLength();
+  useExample();
+
+  function limitLength() {
+    const { sizes } = measured[state.task];
+    length.set(state.length, { min: sizes[0], max: sizes.at(-1) });
+  }
+
+  function useExample() {
+    const { sizes, examples } = measured[state.task];
+    const all = examples[sizes.indexOf(state.length)];
+    [state.source, state.target] = all[state.example % all.length];
+    field.value = state.source;
+    translate();
+  }
+
+  async function translate() {
+    state.turn += 1;
+    const { turn, source, task: name } = state;
+    if (!source.trim()) return;
+    if (!state.results) frame.report("Loading the models…");
+    try {
+      const results = await Promise.all(models[name].map(async (model) => {
+        const [encoded, hypotheses] = [await model.encode(source), await model.translate(source, { beam_size: 1 })];
+        return { ...encoded, ...hypotheses[0], vectors: vectorsOf(encoded.memory) };
+      }));
+      if (turn !== state.turn) return; // the reader has moved on
+      const expected = state.target ?? (name === "digits" ? [...source].reverse().join("") : null);
+      Object.assign(state, { results, expected });
+      const longest = Math.max(...results.map(({ outputPieces }) => outputPieces.length));
+      state.step = Math.min(state.step, longest);
+      step.set(state.step, { max: longest });
+      frame.report(results.map(({ output }, place) => `${SYSTEMS[place][0]}: ${output || "nothing"}${expected === null ? "" : output === expected ? ", right" : ", wrong"}`).join(". ") + ".");
+      frame.refresh();
+    } catch (error) {
+      frame.report(`The models cannot be run: ${error.message}`, true);
+    }
+  }
+
+  function paint(width) {
+    const isWide = width >= 640;
+    const panel = isWide ? (width - GAP) / 2 : width;
+    const children = [];
+    let height = 0;
+    const heights = SYSTEMS.map((system, place) => {
+      const drawn = paintPanel(panel, system, state.results?.[place]);
+      const [x, y] = isWide ? [place * (panel + GAP), 0] : [0, height];
+      children.push(group(x, y, ...drawn.children));
+      height += isWide ? 0 : drawn.height + 12;
+      return drawn.height;
+    });
+    if (isWide) height = Math.max(...heights);
+    const chart = paintChart(width);
+    children.push(group(0, height + 14, ...chart.children));
+    return { height: height + 14 + chart.height, label: describe(), children };
+  }
+
+  function describe() {
+    const { sizes, exact } = measured[state.task];
+    const at = sizes.indexOf(state.length);
+    return `The encoder's vectors and the outputs of both systems for the source ${state.source}. Share of right outputs at this length: ${SYSTEMS.map(([name]) => `${name} ${percent(exact[name][at])}`).join(", ")}.`;
+  }
+
+  function paintPanel(width, [name, kind, summary], result) {
+    const children = [text(0, 16, name, `title ${kind}`)];
+    if (!result) return { height: 250, children: [...children, text(0, 60, "loading the model…", "quiet")] };
+    const { pieces, vectors, outputPieces, attention } = result;
+    const cell = Math.min(26, width / pieces.length);
+    const size = vectors[0].length;
+    children.push(text(0, 36, `${summary}: ${vectors.length === 1 ? size : `${vectors.length} × ${size} = ${(vectors.length * size).toLocaleString("en")}`} numbers`, "small quiet"));
+    const top = 66;
+    if (cell >= 9.5) pieces.forEach((piece, place) => children.push(text(cell * (place + 0.5), top - 8, piece === "</s>" ? "⏎" : piece, "mono", "middle")));
+    else children.push(text(0, top - 8, `${pieces.length} source tokens, left to right`, "small quiet"));
+    if (vectors.length === 1) {
+      const strip = Math.max(cell, 12);
+      const left = Math.max(0, cell * pieces.length - strip);
+      if (left > 4) children.push(svg("rect", { x: 0.5, y: top + 0.5, width: left - 1, height: STRIP - 1, class: "rule", "stroke-dasharray": "3 3" }));
+      if (left > 90) children.push(text(left / 2, top + STRIP / 2 + 5, left > 190 ? "read, and then gone" : "gone", "small quiet", "middle"));
+      children.push(heatmap(place, vectors, left, top, strip, STRIP), svg("rect", { x: left, y: top, width: strip, height: STRIP, class: "frame" }));
+    } else {
+      children.push(heatmap(place, vectors, 0, top, cell * pieces.length, STRIP), svg("rect", { x: 0, y: top, width: cell * pieces.length, height: STRIP, class: "frame" }));
+      if (cell >= 6) for (let column = 1; column < pieces.length; column += 1) children.push(line(cell * column, top, cell * column, top + STRIP));
+    }
+    const below = top + STRIP + 6;
+    const step = Math.min(state.step, outputPieces.length) - 1;
+    if (attention) {
+      attention[step].forEach((weight, place) => {
+        const bar = 34 * weight;
+        children.push(svg("rect", { x: cell * place + cell * 0.12, y: below, width: cell * 0.76, height: Math.max(0, bar), class: `bar ${kind}` }));
+      });
+      children.push(line(0, below, cell * pieces.length, below));
+    }
+    let y = below + 58;
+    children.push(text(0, y, "output", "small quiet"));
+    y = paintOutput(children, width, y + 20, outputPieces, step, state.expected);
+    if (state.expected !== null && result.output !== state.expected) {
+      children.push(text(0, y + 4, "right would be", "small quiet"));
+      y = paintOutput(children, width, y + 24, [...state.expected], -1, null);
+    }
+    return { height: y + 8, children };
+  }
+
+  // Characters in rows; those that differ from the expected ones are coloured and underlined.
+  function paintOutput(children, width, y, pieces, step, expected) {
+    const cell = 14;
+    const perRow = Math.max(8, Math.floor(width / cell));
+    const right = expected === null ? null : [...expected];
+    pieces.forEach((piece, place) => {
+      const [x, row] = [cell * (place % perRow), y + 25 * Math.floor(place / perRow)];
+      const shown = piece === "</s>" ? "⏎" : piece.replace("▁", " ");
+      const isWrong = right !== null && (piece === "</s>" ? place < right.length : piece.replace("▁", " ") !== right[place]);
+      if (place === step) children.push(svg("rect", { x: x, y: row - 15, width: cell, height: 20, rx: 3, class: "frame" }));
+      children.push(text(x + cell / 2, row, shown, `mono ${isWrong ? "wrong strong" : ""}`, "middle"));
+      if (isWrong) children.push(svg("rect", { x: x + 2, y: row + 4, width: cell - 4, height: 2, class: "bar wrong" }));
+    });
+    return y + 25 * Math.ceil(pieces.length / perRow);
+  }
+
+  function paintChart(width) {
+    const { sizes, exact, trained_to: trained } = measured[state.task];
+    const [left, right, top, bottom] = [44, width - (width < 480 ? 8 : 120), 34, 184];
+    const x = (size) => left + ((size - sizes[0]) / (sizes.at(-1) - sizes[0])) * (right - left);
+    const y = (share) => bottom - share * (bottom - top);
+    const unit = UNITS[state.task][1];
+    const children = [text(0, 14, "Share of right outputs, by length of the source", "strong")];
+    const half = (x(sizes[1]) - x(sizes[0])) / 2;
+    children.push(svg("rect", { x: x(trained) + half, y: top - 8, width: right - x(trained) - half, height: bottom - top + 8, class: "band" }));
+    children.push(text(x(trained) + half + 5, bottom - 8, right - x(trained) - half > 150 ? "longer than in training" : "longer", "small quiet"));
+    for (const share of [0, 0.5, 1]) children.push(line(left, y(share), right, y(share)), text(left - 8, y(share) + 4, percent(share), "small quiet", "end"));
+    const every = sizes.length > 10 ? (width < 480 ? 6 : 4) : 1;
+    for (const size of sizes) if (size === 1 || size % every === 0) children.push(text(x(size), bottom + 18, String(size), "small quiet", "middle"));
+    children.push(text((left + right) / 2, bottom + 36, unit, "small quiet", "middle"));
+    children.push(svg("line", { x1: x(state.length), x2: x(state.length), y1: top - 8, y2: bottom, class: "dash quiet" }));
+    SYSTEMS.forEach(([name, kind], number) => {
+      const points = sizes.map((size, place) => `${x(size)},${y(exact[name][place])}`).join(" ");
+      children.push(svg("polyline", { points, class: `line ${kind}` }));
+      sizes.forEach((size, place) => {
+        const at = { class: `dot ${kind}` };
+        children.push(number ? svg("circle", { ...at, cx: x(size), cy: y(exact[name][place]), r: 4 }) : svg("rect", { ...at, x: x(size) - 3.5, y: y(exact[name][place]) - 3.5, width: 7, height: 7 }));
+      });
+    });
+    paintNames(children, { width, right, y, exact });
+    return { height: bottom + 46, children };
+  }
+
+  function paintNames(children, { width, right, y, exact }) {
+    const ends = SYSTEMS.map(([name]) => y(exact[name].at(-1)) + 5);
+    if (width < 480) {
+      children.push(svg("rect", { x: 44, y: 21, width: 7, height: 7, class: "dot a" }), text(56, 29, "cho2014", "small a"));
+      children.push(svg("circle", { cx: 140, cy: 25, r: 4, class: "dot b" }), text(149, 29, "bahdanau2014", "small b"));
+      return;
+    }
+    if (Math.abs(ends[0] - ends[1]) < 17) [ends[0], ends[1]] = ends[0] > ends[1] ? [ends[1] + 17, ends[1]] : [ends[0], ends[0] + 17];
+    SYSTEMS.forEach(([name, kind], place) => children.push(text(right + 10, ends[place], name, `small strong ${kind}`)));
+  }
+}
+
+// What an encoder hands to its decoder, as vectors: cho2014's summary, or the annotations, one for each source token.
+function vectorsOf(memory) {
+  const { dims, data } = memory.summary ?? memory["source.values"];
+  const size = dims.at(-1);
+  return Array.from({ length: data.length / size }, (_, place) => data.slice(place * size, (place + 1) * size));
+}
