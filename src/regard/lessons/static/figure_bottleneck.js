@@ -26,7 +26,7 @@ export async function draw(place, { task = "digits" }) {
     state.step = value;
     frame.refresh();
   });
-  const field = html("input", { type: "text", spellcheck: "false", autocomplete: "off", style: "flex: 1; min-width: 0", oninput: () => {
+  const field = html("input", { type: "text", spellcheck: "false", autocomplete: "off", oninput: () => {
     Object.assign(state, { source: field.value, target: null });
     translate();
   } });
@@ -37,7 +37,7 @@ export async function draw(place, { task = "digits" }) {
       useExample();
     }),
     length.element,
-    html("label", { class: "grow", style: "flex-basis: 20rem" }, html("span", {}, "Source"), field),
+    html("label", { class: "grow" }, html("span", {}, "Source"), field),
     button("Another source", () => {
       state.example += 1;
       useExample();
@@ -112,7 +112,7 @@ export async function draw(place, { task = "digits" }) {
     const children = [text(0, 16, name, `title ${kind}`)];
     if (!result) return { height: 250, children: [...children, text(0, 60, "loading the model…", "quiet")] };
     const { pieces, vectors, outputPieces, attention } = result;
-    const cell = Math.min(26, width / pieces.length);
+    const cell = Math.min(30, width / pieces.length);
     const size = vectors[0].length;
     children.push(text(0, 36, `${summary}: ${vectors.length === 1 ? size : `${vectors.length} × ${size} = ${(vectors.length * size).toLocaleString("en")}`} numbers`, "small quiet"));
     const top = 66;
@@ -136,7 +136,7 @@ export async function draw(place, { task = "digits" }) {
         children.push(svg("rect", { x: cell * place + cell * 0.12, y: below, width: cell * 0.76, height: Math.max(0, bar), class: `bar ${kind}` }));
       });
       children.push(line(0, below, cell * pieces.length, below));
-    }
+    } else children.push(text(0, below + 16, "the same vector at every output token", "small quiet"));
     let y = below + 58;
     children.push(text(0, y, "output", "small quiet"));
     y = paintOutput(children, width, y + 20, outputPieces, step, state.expected);
@@ -165,14 +165,14 @@ export async function draw(place, { task = "digits" }) {
 
   function paintChart(width) {
     const { sizes, exact, trained_to: trained } = measured[state.task];
-    const [left, right, top, bottom] = [44, width - (width < 480 ? 8 : 120), 34, 184];
+    const [left, right, top, bottom] = width < 480 ? [44, width - 8, 52, 202] : [44, width - 120, 34, 184];
     const x = (size) => left + ((size - sizes[0]) / (sizes.at(-1) - sizes[0])) * (right - left);
     const y = (share) => bottom - share * (bottom - top);
     const unit = UNITS[state.task][1];
     const children = [text(0, 14, "Share of right outputs, by length of the source", "strong")];
     const half = (x(sizes[1]) - x(sizes[0])) / 2;
     children.push(svg("rect", { x: x(trained) + half, y: top - 8, width: right - x(trained) - half, height: bottom - top + 8, class: "band" }));
-    children.push(text(x(trained) + half + 5, bottom - 8, right - x(trained) - half > 150 ? "longer than in training" : "longer", "small quiet"));
+    children.push(text(x(trained) + half + 5, y(0.2), right - x(trained) - half > 150 ? "longer than in training" : "longer", "small quiet"));
     for (const share of [0, 0.5, 1]) children.push(line(left, y(share), right, y(share)), text(left - 8, y(share) + 4, percent(share), "small quiet", "end"));
     const every = sizes.length > 10 ? (width < 480 ? 6 : 4) : 1;
     for (const size of sizes) if (size === 1 || size % every === 0) children.push(text(x(size), bottom + 18, String(size), "small quiet", "middle"));
@@ -193,8 +193,8 @@ export async function draw(place, { task = "digits" }) {
   function paintNames(children, { width, right, y, exact }) {
     const ends = SYSTEMS.map(([name]) => y(exact[name].at(-1)) + 5);
     if (width < 480) {
-      children.push(svg("rect", { x: 44, y: 21, width: 7, height: 7, class: "dot a" }), text(56, 29, "cho2014", "small a"));
-      children.push(svg("circle", { cx: 140, cy: 25, r: 4, class: "dot b" }), text(149, 29, "bahdanau2014", "small b"));
+      children.push(svg("rect", { x: 44, y: 26, width: 7, height: 7, class: "dot a" }), text(56, 34, "cho2014", "small a"));
+      children.push(svg("circle", { cx: 140, cy: 30, r: 4, class: "dot b" }), text(149, 34, "bahdanau2014", "small b"));
       return;
     }
     if (Math.abs(ends[0] - ends[1]) < 17) [ends[0], ends[1]] = ends[0] > ends[1] ? [ends[1] + 17, ends[1]] : [ends[0], ends[0] + 17];
