@@ -46,10 +46,11 @@ def lesson(
 
             resolve_checkpoint(run)  # report a wrong path before PyTorch is imported
             with status("exporting the run"):
-                from regard.lessons.export import export_model
+                from regard.lessons.export import export_model, write_examples
 
                 folder = Path(temporary) / "run"
                 export_model(run, folder)
+                write_examples(run, folder)
         with LessonServer(port, pages(folder)) as server:
             say(f"lessons: {server.address} (Ctrl-C stops the server)")
             if browser:

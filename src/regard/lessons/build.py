@@ -47,7 +47,9 @@ def build(runs: Path, output: Path, names: Sequence[str] = ()) -> None:
     for name, measure in FIGURES.items():
         if not names or name in names:
             print(f"measuring {name}", flush=True)
-            write_json(output / "figures" / f"{name}.json", measure({m.name: runs / m.name / "run" for m in LESSON_MODELS}))
+            write_json(
+                output / "figures" / f"{name}.json", measure({m.name: runs / m.name / "run" for m in LESSON_MODELS})
+            )
 
 
 if __name__ == "__main__":

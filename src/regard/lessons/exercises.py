@@ -108,12 +108,8 @@ def _additive_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
 EXERCISES: Mapping[str, Verify] = {
     "1.1": _numbers(64, 1664, hint="count the end token, and both directions of bahdanau2014"),
     "1.2": _below_half,
-    "1.3": _function(
-        lambda weights, states: weights @ states, lambda rng: (_weights(rng, 6), rng.normal(size=(6, 4)))
-    ),
+    "1.3": _function(lambda weights, states: weights @ states, lambda rng: (_weights(rng, 6), rng.normal(size=(6, 4)))),
     "3.1": _numbers(0.140, 0.284, 0.576, tolerance=0.002, hint="divide the dot products by the square root of 2"),
     "3.2": _function(lambda q, keys, w, u, v: np.tanh(w @ q + keys @ u.T) @ v, _additive_arguments),
-    "3.3": _function(
-        lambda weights: np.diag(weights) - np.outer(weights, weights), lambda rng: (_weights(rng, 5),)
-    ),
+    "3.3": _function(lambda weights: np.diag(weights) - np.outer(weights, weights), lambda rng: (_weights(rng, 5),)),
 }

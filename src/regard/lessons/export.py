@@ -8,6 +8,8 @@ from pathlib import Path
 
 SUMMARY = "summary"  # the output of cho2014's encoder that no decoder reads, but a figure draws: c
 
+EXAMPLES = 20  # of a run
+
 
 def export_model(run: Path, folder: Path) -> None:
     """Export a run's best checkpoint into `folder`, which is replaced.
@@ -26,6 +28,20 @@ def export_model(run: Path, folder: Path) -> None:
     export_onnx(checkpoint, folder)
     if checkpoint.config.model.architecture == "cho2014":
         add_summary(folder)
+
+
+def write_examples(run: Path, folder: Path) -> None:
+    """Write sources of the run's dev set as `examples.json`; none if the run has no readable dev set."""
+    from regard.checkpoints.run_folder import PREPARED, RunFolder
+    from regard.files import read_regular_file
+
+    try:
+        table = json.loads(read_regular_file(RunFolder(run).data / PREPARED))
+        sources = [source for source, _ in table["dev"] if isinstance(source, str)]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        sources = []
+    short = sorted((source for source in dict.fromkeys(sources) if source.isprintable()), key=len)[:EXAMPLES]
+    (folder / "examples.json").write_text(json.dumps(short, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def add_summary(folder: Path) -> None:

@@ -23,9 +23,7 @@ def bottleneck(runs: Runs) -> dict[str, Any]:
             "sizes": list(task.sizes),
             "trained_to": task.trained_to,
             "pairs": MEASURED_PAIRS,
-            "exact": {
-                system: measure_lengths(runs[f"{name}-{system}"], task, MEASURED_PAIRS) for system in SYSTEMS
-            },
+            "exact": {system: measure_lengths(runs[f"{name}-{system}"], task, MEASURED_PAIRS) for system in SYSTEMS},
             "examples": [task.make("test", size, EXAMPLES) for size in task.sizes],
         }
         for name, task in TASKS.items()

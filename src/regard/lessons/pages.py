@@ -5,8 +5,8 @@ A lesson shows code by a fence without content, such as
     ```python source=regard.models.cho2014:SummaryEncoder.forward
     ```
 
-`expand_sources` fills it with the lines of that function or class as they are now, so that no lesson shows outdated code.
-The result is CommonMark with `$$` formulas and a few HTML elements, which MyST renders as well.
+`expand_sources` fills it with the lines of that function or class as they are now, so that no lesson shows outdated
+code. The result is CommonMark with `$$` formulas and a few HTML elements, which MyST renders as well.
 """
 
 from __future__ import annotations
@@ -93,9 +93,7 @@ def source_code(module: str, name: str) -> str:
     text = Path(spec.origin).read_text(encoding="utf-8")
     node: ast.Module | ast.ClassDef | ast.FunctionDef = ast.parse(text)
     for part in name.split("."):
-        members = {
-            member.name: member for member in node.body if isinstance(member, ast.ClassDef | ast.FunctionDef)
-        }
+        members = {member.name: member for member in node.body if isinstance(member, ast.ClassDef | ast.FunctionDef)}
         if part not in members:
             raise ConfigError(f"there is no `{name}` in {module}", where="a lesson")
         node = members[part]

@@ -49,7 +49,8 @@ def render_lesson(lesson: Lesson, all_lessons: Sequence[Lesson], *, has_run: boo
 def render_index(all_lessons: Sequence[Lesson]) -> str:
     """Return the page that the address of the server leads to: the first lesson."""
     first = all_lessons[0].name
-    return f'<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>Lessons</title><meta http-equiv="refresh" content="0; url={first}">\n'
+    refresh = f'<meta charset="utf-8"><meta http-equiv="refresh" content="0; url={first}">'
+    return f'<!DOCTYPE html>\n<html lang="en">{refresh}<title>Lessons</title>\n'
 
 
 def render_markdown(text: str) -> str:

@@ -2,8 +2,9 @@
 import { Frame, button, choice, fetchJson, group, heatmap, html, line, onColours, percent, slider, svg, text } from "./figure.js";
 import { Model } from "./runtime.js";
 
-const SYSTEMS = [["cho2014", "a", "one vector"], ["bahdanau2014", "b", "one vector for each source token"]];
+const SYSTEMS = [["cho2014", "a"], ["bahdanau2014", "b"]];
 const UNITS = { digits: ["digit", "digits"], dates: ["date", "dates"] };
+const RUN = "run"; // the task of the reader's own run, which `regard lesson RUN` serves
 const STRIP = 96; // height of a vector
 const GAP = 32;
 
@@ -11,11 +12,16 @@ export async function draw(place, { task = "digits" }) {
   const measured = await fetchJson("figures/bottleneck.json");
   const models = Object.fromEntries(Object.keys(measured).map((name) =>
     [name, SYSTEMS.map(([system]) => new Model(`models/${name}-${system}`))]));
-  const state = { task, length: task === "digits" ? 5 : 1, example: 0, step: 1, results: null, source: "", target: null, turn: 0 };
+  const hasRun = document.documentElement.dataset.run === RUN;
+  const run = hasRun ? new Model("../run") : null;
+  let systems = SYSTEMS;
+  if (hasRun) models[RUN] = [run];
+  const examples = hasRun ? await fetchJson("../run/examples.json") : [];
+  const state = { task: hasRun ? RUN : task, length: 5, example: 0, step: 1, results: null, source: "", target: null, turn: 0 };
 
   const frame = new Frame(place, {
     name: "bottleneck",
-    caption: "Each strip is a vector of the encoder, one number per row: blue above zero, orange below. cho2014 hands its decoder the single strip at the end, at every length. bahdanau2014 hands over all of them, and its decoder chooses among them at each output token; the bars show the choice.",
+    caption: "Each strip is a vector of the encoder, one number per row: blue above zero, orange below. cho2014 hands its decoder the single strip at the end, at every length. bahdanau2014 hands over all of them, and its decoder chooses among them at each output token; the bars show the choice. The sign ⏎ is the end token.",
     note: "Both models run in this page. Quality: measured on 200 test lines of each length, greedy search.",
   }, paint);
   const length = slider("Length of the source", { min: 1, max: 24, value: state.length, show: (value) => `${value} ${UNITS[state.task][value === 1 ? 0 : 1]}` }, (value) => {
@@ -31,32 +37,35 @@ export async function draw(place, { task = "digits" }) {
     translate();
   } });
   frame.controls.append(
-    choice("Task", [["digits", "reversed digits"], ["dates", "dates"]], task, (value) => {
-      Object.assign(state, { task: value, example: 0, length: value === "digits" ? 5 : 1, results: null });
-      limitLength();
-      useExample();
-    }),
+    choice("Task", [["digits", "reversed digits"], ["dates", "dates"], ...(hasRun ? [[RUN, "your run"]] : [])], state.task, changeTask),
     length.element,
-    html("label", { class: "grow" }, html("span", {}, "Source"), field),
-    button("Another source", () => {
+    html("div", { class: "row" }, html("label", { class: "grow" }, html("span", {}, "Source"), field), button("Another", () => {
       state.example += 1;
       useExample();
-    }),
+    })),
     step.element,
   );
   onColours(() => frame.refresh());
-  limitLength();
-  useExample();
+  changeTask(state.task);
 
-  function limitLength() {
-    const { sizes } = measured[state.task];
-    length.set(state.length, { min: sizes[0], max: sizes.at(-1) });
+  async function changeTask(value) {
+    Object.assign(state, { task: value, example: 0, length: value === "digits" ? 5 : 1, results: null });
+    systems = value === RUN ? [[(await run.load()).architecture, "c"]] : SYSTEMS;
+    length.element.style.display = value === RUN ? "none" : "";
+    if (value !== RUN) {
+      const { sizes } = measured[value];
+      length.set(state.length, { min: sizes[0], max: sizes.at(-1) });
+    }
+    useExample();
   }
 
   function useExample() {
-    const { sizes, examples } = measured[state.task];
-    const all = examples[sizes.indexOf(state.length)];
-    [state.source, state.target] = all[state.example % all.length];
+    if (state.task === RUN) [state.source, state.target] = [examples[state.example % examples.length] ?? "", null];
+    else {
+      const { sizes, examples: all } = measured[state.task];
+      const ofLength = all[sizes.indexOf(state.length)];
+      [state.source, state.target] = ofLength[state.example % ofLength.length];
+    }
     field.value = state.source;
     translate();
   }
@@ -77,7 +86,7 @@ export async function draw(place, { task = "digits" }) {
       const longest = Math.max(...results.map(({ outputPieces }) => outputPieces.length));
       state.step = Math.min(state.step, longest);
       step.set(state.step, { max: longest });
-      frame.report(results.map(({ output }, place) => `${SYSTEMS[place][0]}: ${output || "nothing"}${expected === null ? "" : output === expected ? ", right" : ", wrong"}`).join(". ") + ".");
+      frame.report(results.map(({ output }, place) => `${systems[place][0]}: ${output || "nothing"}${expected === null ? "" : output === expected ? ", right" : ", wrong"}`).join(". ") + ".");
       frame.refresh();
     } catch (error) {
       frame.report(`The models cannot be run: ${error.message}`, true);
@@ -86,10 +95,10 @@ export async function draw(place, { task = "digits" }) {
 
   function paint(width) {
     const isWide = width >= 640;
-    const panel = isWide ? (width - GAP) / 2 : width;
+    const panel = isWide && systems.length > 1 ? (width - GAP) / 2 : width;
     const children = [];
     let height = 0;
-    const heights = SYSTEMS.map((system, place) => {
+    const heights = systems.map((system, place) => {
       const drawn = paintPanel(panel, system, state.results?.[place]);
       const [x, y] = isWide ? [place * (panel + GAP), 0] : [0, height];
       children.push(group(x, y, ...drawn.children));
@@ -97,6 +106,7 @@ export async function draw(place, { task = "digits" }) {
       return drawn.height;
     });
     if (isWide) height = Math.max(...heights);
+    if (state.task === RUN) return { height, label: `The encoder's vectors and the output for the source ${state.source}.`, children };
     const chart = paintChart(width);
     children.push(group(0, height + 14, ...chart.children));
     return { height: height + 14 + chart.height, label: describe(), children };
@@ -108,24 +118,28 @@ export async function draw(place, { task = "digits" }) {
     return `The encoder's vectors and the outputs of both systems for the source ${state.source}. Share of right outputs at this length: ${SYSTEMS.map(([name]) => `${name} ${percent(exact[name][at])}`).join(", ")}.`;
   }
 
-  function paintPanel(width, [name, kind, summary], result) {
+  function paintPanel(width, [name, kind], result) {
     const children = [text(0, 16, name, `title ${kind}`)];
     if (!result) return { height: 250, children: [...children, text(0, 60, "loading the model…", "quiet")] };
     const { pieces, vectors, outputPieces, attention } = result;
+    if (!vectors) return { height: 190, children: paintTextOnly(children, width, result) };
     const cell = Math.min(30, width / pieces.length);
     const size = vectors[0].length;
-    children.push(text(0, 36, `${summary}: ${vectors.length === 1 ? size : `${vectors.length} × ${size} = ${(vectors.length * size).toLocaleString("en")}`} numbers`, "small quiet"));
+    children.push(text(0, 36, vectors.length === 1 ? `one vector of ${size} numbers` : `${vectors.length} vectors of ${size} numbers: ${(vectors.length * size).toLocaleString("en")}`, "small quiet"));
     const top = 66;
-    if (cell >= 9.5) pieces.forEach((piece, place) => children.push(text(cell * (place + 0.5), top - 8, piece === "</s>" ? "⏎" : piece, "mono", "middle")));
+    const isNarrow = pieces.every((piece) => [...piece].length === 1 || piece === "</s>");
+    if (cell >= 9.5 && isNarrow) pieces.forEach((piece, place) => children.push(text(cell * (place + 0.5), top - 8, piece === "</s>" ? "⏎" : piece, "mono", "middle")));
     else children.push(text(0, top - 8, `${pieces.length} source tokens, left to right`, "small quiet"));
+    const most = Math.max(...vectors.flat().map(Math.abs));
+    const limit = most > 1 ? most / 2 : 1;
     if (vectors.length === 1) {
       const strip = Math.max(cell, 12);
       const left = Math.max(0, cell * pieces.length - strip);
       if (left > 4) children.push(svg("rect", { x: 0.5, y: top + 0.5, width: left - 1, height: STRIP - 1, class: "rule", "stroke-dasharray": "3 3" }));
-      if (left > 90) children.push(text(left / 2, top + STRIP / 2 + 5, left > 190 ? "read, and then gone" : "gone", "small quiet", "middle"));
-      children.push(heatmap(place, vectors, left, top, strip, STRIP), svg("rect", { x: left, y: top, width: strip, height: STRIP, class: "frame" }));
+      if (left > 70) children.push(text(left / 2, top + STRIP / 2 + 5, left > 110 ? "read, not kept" : "not kept", "small quiet", "middle"));
+      children.push(heatmap(place, vectors, left, top, strip, STRIP, limit), svg("rect", { x: left, y: top, width: strip, height: STRIP, class: "frame" }));
     } else {
-      children.push(heatmap(place, vectors, 0, top, cell * pieces.length, STRIP), svg("rect", { x: 0, y: top, width: cell * pieces.length, height: STRIP, class: "frame" }));
+      children.push(heatmap(place, vectors, 0, top, cell * vectors.length, STRIP, limit), svg("rect", { x: 0, y: top, width: cell * pieces.length, height: STRIP, class: "frame" }));
       if (cell >= 6) for (let column = 1; column < pieces.length; column += 1) children.push(line(cell * column, top, cell * column, top + STRIP));
     }
     const below = top + STRIP + 6;
@@ -147,8 +161,16 @@ export async function draw(place, { task = "digits" }) {
     return { height: y + 8, children };
   }
 
+  // A model whose memory has another form: only what it writes.
+  function paintTextOnly(children, width, { outputPieces }) {
+    children.push(text(0, 36, "its encoder's vectors have a form that this figure does not draw", "small quiet"));
+    paintOutput(children, width, 70, outputPieces, -1, null);
+    return children;
+  }
+
   // Characters in rows; those that differ from the expected ones are coloured and underlined.
   function paintOutput(children, width, y, pieces, step, expected) {
+    if (pieces.some((piece) => piece !== "</s>" && [...piece].length > 1)) return paintPieces(children, width, y, pieces, step);
     const cell = 14;
     const perRow = Math.max(8, Math.floor(width / cell));
     const right = expected === null ? null : [...expected];
@@ -163,6 +185,20 @@ export async function draw(place, { task = "digits" }) {
     return y + 25 * Math.ceil(pieces.length / perRow);
   }
 
+  // Words or subwords in rows, each as wide as its letters in a font of fixed width.
+  function paintPieces(children, width, y, pieces, step) {
+    let [left, row] = [0, y];
+    pieces.forEach((piece, place) => {
+      const shown = piece === "</s>" ? "⏎" : piece;
+      const room = [...shown].length * 8.6 + 10;
+      if (left + room > width) [left, row] = [0, row + 27];
+      if (place === step) children.push(svg("rect", { x: left, y: row - 16, width: room - 3, height: 22, rx: 3, class: "frame" }));
+      children.push(text(left + 4, row, shown, "mono"));
+      left += room;
+    });
+    return row + 25;
+  }
+
   function paintChart(width) {
     const { sizes, exact, trained_to: trained } = measured[state.task];
     const [left, right, top, bottom] = width < 480 ? [44, width - 8, 52, 202] : [44, width - 120, 34, 184];
@@ -172,7 +208,8 @@ export async function draw(place, { task = "digits" }) {
     const children = [text(0, 14, "Share of right outputs, by length of the source", "strong")];
     const half = (x(sizes[1]) - x(sizes[0])) / 2;
     children.push(svg("rect", { x: x(trained) + half, y: top - 8, width: right - x(trained) - half, height: bottom - top + 8, class: "band" }));
-    children.push(text(x(trained) + half + 5, y(0.2), right - x(trained) - half > 150 ? "longer than in training" : "longer", "small quiet"));
+    const room = right - x(trained) - half;
+    if (room > 60) children.push(text(x(trained) + half + 5, y(0.2), room > 150 ? "longer than in training" : "longer", "small quiet"));
     for (const share of [0, 0.5, 1]) children.push(line(left, y(share), right, y(share)), text(left - 8, y(share) + 4, percent(share), "small quiet", "end"));
     const every = sizes.length > 10 ? (width < 480 ? 6 : 4) : 1;
     for (const size of sizes) if (size === 1 || size % every === 0) children.push(text(x(size), bottom + 18, String(size), "small quiet", "middle"));
@@ -204,7 +241,9 @@ export async function draw(place, { task = "digits" }) {
 
 // What an encoder hands to its decoder, as vectors: cho2014's summary, or the annotations, one for each source token.
 function vectorsOf(memory) {
-  const { dims, data } = memory.summary ?? memory["source.values"];
+  const found = memory.summary ?? memory["source.values"];
+  if (!found) return null;
+  const { dims, data } = found;
   const size = dims.at(-1);
   return Array.from({ length: data.length / size }, (_, place) => data.slice(place * size, (place + 1) * size));
 }
