@@ -132,7 +132,9 @@ def prose(source: str, *, python: bool) -> Iterator[tuple[int, str]]:
 
 def banned_words(source: str, *, python: bool) -> Iterator[tuple[int, str, str]]:
     """Yield line, word and advice for each banned word."""
-    if not _ANY_WORD.search(source):  # most files: one search is cheaper than a tokenizer and one search a pattern and line
+    if not _ANY_WORD.search(
+        source
+    ):  # most files: one search is cheaper than a tokenizer and one search a pattern and line
         return
     for number, line in prose(source, python=python):
         text = line
