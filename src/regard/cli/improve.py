@@ -118,7 +118,7 @@ def improve(
     say("loading PyTorch", style="dim")
     from regard.config.overrides import Override
     from regard.runs.improvement import improve as improvement
-    from regard.runs.improvement.corrections import NothingNewError
+    from regard.runs.improvement.corrections import NothingToDoError
     from regard.runs.improvement.record import made_by
 
     console = Console(stderr=True)
@@ -145,8 +145,8 @@ def improve(
             result = improvement.improve(run or "", corrections or "", **options)
         else:
             result = improvement.resume_improvement(resume, console=console)
-    except NothingNewError as error:
-        say(error.message, console)
+    except NothingToDoError as error:
+        say(f"{error.message}; {error.fix}", console)
         return
     except KeyboardInterrupt:
         if made_by(folder).exists:
