@@ -3,15 +3,18 @@
 # make coverage   set up, and run the tests with a report of the lines that they do not reach
 # make check   set up, and run what reads the code: ruff, mypy, import-linter
 # make documentation   set up, and run all commands of README and of the pages in docs; PAGES chooses some
+# make docs    set up, and build the documentation site in build/site; make docs-serve also shows it
 # make packages   set up, build sdist and wheel, install the wheel and use it, and run the kernels of other platforms
 # make reference   set up, and write docs/reference.md, the page of all recipe keys
 
 PYTHON ?= python3
 PAGES ?= page
+SITE := build/site
+SITE_PORT ?= 8000
 PACKAGES := tests/unit/nn/kernels/test_wheel.py tests/unit/nn/test_other_platforms.py
 BIN := .venv/bin
 
-.PHONY: demo test documentation packages coverage check slow reference
+.PHONY: demo test documentation docs docs-serve packages coverage check slow reference
 
 demo: .venv/base
 	$(BIN)/regard demo
@@ -24,6 +27,14 @@ test: .venv/dev
 
 documentation: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist worksteal tests/documentation -m slow -k '$(PAGES)'
+
+docs: .venv/dev
+	$(BIN)/python -m sphinx -q -b html -n -W --keep-going -c docs/site . $(SITE)
+	@echo "written to $(SITE)/index.html"
+
+docs-serve: docs
+	@echo "http://127.0.0.1:$(SITE_PORT)/ (Ctrl-C ends)"
+	@$(BIN)/python -m http.server $(SITE_PORT) --bind 127.0.0.1 --directory $(SITE) > /dev/null 2>&1 || true
 
 packages: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile $(PACKAGES) -m slow

@@ -1,0 +1,89 @@
+"""The order of the pages. The Markdown files have links for readers of the repository, and no tables of contents."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+LESSONS = "src/regard/lessons"
+PAPERS = (
+    "cho2014",
+    "sutskever2014",
+    "bahdanau2014",
+    "luong2015",
+    "gnmt2016",
+    "bytenet2016",
+    "convs2s2017",
+    "transformer2017",
+    "modern",
+)
+TASKS = (
+    "training",
+    "data",
+    "doctor",
+    "search",
+    "documents",
+    "terms",
+    "serving",
+    "page",
+    "confidence",
+    "corrections",
+    "scale",
+    "attend",
+    "analyze",
+    "compare",
+    "python",
+    "interop",
+)
+
+
+def _lessons() -> list[str]:
+    pages = sorted((ROOT / LESSONS / "pages").glob("*.md"))
+    return [path.relative_to(ROOT).with_suffix("").as_posix() for path in pages]
+
+
+def sections() -> dict[str, list[str]]:
+    """Return the pages below each page, by their paths in the repository without suffix."""
+    return {
+        "README": ["docs/learn", "docs/use", "docs/papers", "docs/lookup", "docs/design", "docs/results"],
+        "docs/learn": _lessons(),
+        "docs/use": [f"docs/{name}" for name in TASKS],
+        "docs/papers": [f"docs/papers/{name}" for name in PAPERS],
+        "docs/lookup": ["docs/reference"],
+        "docs/design": ["docs/map", "docs/extending", "CONTRIBUTING"],
+        "docs/results": ["recipes/RESULTS", "benchmarks/RESULTS", "CHANGELOG"],
+    }
+
+
+def documents() -> Iterator[str]:
+    """Yield all pages of the site."""
+    yield "README"
+    for pages in sections().values():
+        yield from pages
+
+
+def setup(app: Any) -> None:
+    """Add the tables of contents while pages are read, and what the finished site needs in addition to pages."""
+    app.connect("source-read", _add_contents)
+    app.connect("build-finished", _finish)
+
+
+def _add_contents(_app: Any, docname: str, source: list[str]) -> None:
+    pages = sections().get(docname)
+    if pages:
+        entries = "\n".join(f"/{page}" for page in pages)
+        source[0] += f"\n\n:::{{toctree}}\n:hidden:\n\n{entries}\n:::\n"
+
+
+def _finish(app: Any, exception: Exception | None) -> None:
+    """Make index.html, and copy the files that lessons use to where their pages look for them."""
+    if exception is not None or app.builder.format != "html":
+        return
+    site = Path(app.outdir)
+    shutil.copyfile(site / "README.html", site / "index.html")
+    static = ROOT / LESSONS / "static"
+    if static.exists():
+        shutil.copytree(static, site / LESSONS / "static", dirs_exist_ok=True)
