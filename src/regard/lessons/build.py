@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from regard.lessons.ablation import ablate
 from regard.lessons.figures import FIGURES
 from regard.lessons.models import LESSON_MODELS, train_model, write_json
 from regard.lessons.pages import FOLDER
@@ -43,7 +44,8 @@ def build(runs: Path, output: Path, names: Sequence[str] = ()) -> None:
         if model.is_live:
             from regard.lessons.export import export_model
 
-            export_model(folder / "run", output / "models" / model.name)
+            with ablate(model.without):
+                export_model(folder / "run", output / "models" / model.name)
     for name, measure in FIGURES.items():
         if not names or name in names:
             print(f"measuring {name}", flush=True)

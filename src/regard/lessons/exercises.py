@@ -93,6 +93,18 @@ def _below_half(answer: Any) -> str:
     return _numbers(first, hint="it is the first length whose share is below 0.5")(answer)
 
 
+def _aligning_head(answer: Any) -> str:
+    source = figure("heads")["shares"]["source"]
+    aligned = np.array(source["heads"])[:, :, source["relations"].index("aligned field")]
+    layer, head = np.unravel_index(aligned.argmax(), aligned.shape)
+    return _numbers(int(layer) + 1, int(head) + 1, hint="it is the head with the largest share; count from 1")(answer)
+
+
+def _sinusoid(position: int, size: int) -> np.ndarray[Any, Any]:
+    angles = position / 10000.0 ** (np.arange(0, size, 2) / size)
+    return np.stack((np.sin(angles), np.cos(angles)), axis=1).flatten()
+
+
 def _weights(rng: np.random.Generator, size: int) -> np.ndarray[Any, Any]:
     weights = np.exp(rng.normal(size=size))
     return np.asarray(weights / weights.sum())
@@ -112,4 +124,7 @@ EXERCISES: Mapping[str, Verify] = {
     "3.1": _numbers(0.140, 0.284, 0.576, tolerance=0.002, hint="divide the dot products by the square root of 2"),
     "3.2": _function(lambda q, keys, w, u, v: np.tanh(w @ q + keys @ u.T) @ v, _additive_arguments),
     "3.3": _function(lambda weights: np.diag(weights) - np.outer(weights, weights), lambda rng: (_weights(rng, 5),)),
+    "5.1": _function(np.tri, lambda rng: (int(rng.integers(3, 9)),)),
+    "5.2": _function(_sinusoid, lambda rng: (int(rng.integers(0, 60)), 2 * int(rng.integers(2, 9)))),
+    "5.3": _aligning_head,
 }

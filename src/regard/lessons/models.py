@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
+from regard.lessons.ablation import Ablation, ablate
 from regard.lessons.tasks import TASKS, Task
 from regard.models import ARCHITECTURES
 
@@ -29,6 +30,7 @@ class LessonModel:
         longest: The longest length that it is trained on; None: the task's.
         learning_rate: The peak learning rate.
         is_live: Whether it is exported to run in the page.
+        without: What its Transformer is trained without; see `regard.lessons.ablation`.
     """
 
     name: str
@@ -39,6 +41,7 @@ class LessonModel:
     longest: int | None = None
     learning_rate: float = 0.01
     is_live: bool = True
+    without: Ablation | None = None
 
     @property
     def sizes(self) -> range:
@@ -76,6 +79,12 @@ def _pair(task: str, units: tuple[int, int], max_steps: tuple[int, int]) -> list
     ]
 
 
+def _transformer(name: str, *, is_live: bool = True, without: Ablation | None = None) -> LessonModel:
+    """Return a Transformer of lesson 5."""
+    settings = {"encoder_layers": 2, "decoder_layers": 2, "hidden_size": 64, "ffn_size": 128, "num_heads": 4}
+    return LessonModel(name, "dates", "transformer2017", settings, 800, longest=2, is_live=is_live, without=without)
+
+
 LESSON_MODELS: Sequence[LessonModel] = [
     *_pair("digits", (64, 64), (600, 600)),
     *_pair("dates", (128, 80), (2000, 600)),
@@ -95,6 +104,9 @@ LESSON_MODELS: Sequence[LessonModel] = [
         )
         for score in SCORES
     ),
+    _transformer("dates-transformer2017"),
+    _transformer("dates-no-positions", without="positions"),
+    _transformer("dates-no-mask", is_live=False, without="mask"),
 ]  # fmt: skip
 
 
@@ -107,7 +119,8 @@ def train_model(model: LessonModel, folder: Path) -> Path:
     dev = [pair for size in model.sizes for pair in task.make("dev", size, DEV_PAIRS // len(model.sizes))]
     write_pairs(task.training_pairs(TRAINING_PAIRS, model.sizes), folder, "train")
     write_pairs(dev, folder, "dev")
-    return Path(train(model.recipe(folder), folder / "run", quiet=True).folder)
+    with ablate(model.without):
+        return Path(train(model.recipe(folder), folder / "run", quiet=True).folder)
 
 
 def write_pairs(pairs: Sequence[tuple[str, str]], folder: Path, split: str) -> None:

@@ -39,4 +39,7 @@ export class Model {
   encode(text) { return call("encode", { folder: this.folder, text }); }
   // The translations of a text, best first. Settings override the run's [search]; see search.js for a hypothesis.
   translate(text, settings = {}, topBeams = 1) { return call("translate", { folder: this.folder, text, settings, topBeams }); }
+  // A Transformer's greedy output with the weights of every head, as { dims, data } with the axes (layers, heads, ...):
+  // `encoder` (S, S) of the encoder's self-attention, and for each step of the decoder `decoder` (T) and `source` (S).
+  heads(text) { return call("heads", { folder: this.folder, text }); }
 }

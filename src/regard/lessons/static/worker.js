@@ -69,7 +69,7 @@ function makeDecoder({ manifest, step }, tensors) {
       for (const name of Object.keys(feeds)) if (!step.inputNames.includes(name)) delete feeds[name];
       const outputs = await step.run(feeds);
       state = Object.fromEntries(manifest.state.map(({ input, output }) => [input, outputs[output]]));
-      return { rows: rowsOf(outputs.log_probabilities), attention: outputs.attention ? rowsOf(outputs.attention).map((weights) => meanOfHeads(weights, outputs.attention.dims)) : null };
+      return { rows: rowsOf(outputs.log_probabilities), attention: outputs.attention ? rowsOf(outputs.attention).map((weights) => meanOfHeads(weights, outputs.attention.dims)) : null, outputs };
     },
   };
 }
@@ -86,6 +86,9 @@ function meanOfHeads(weights, dims) {
 }
 
 const plain = (tensors) => Object.fromEntries(Object.entries(tensors).map(([name, { dims, data }]) => [name, { dims: [...dims], data: Array.from(data, Number) }]));
+
+// The weights (layers, heads, ...) of one row.
+const headsOf = ({ dims, data }) => ({ dims: dims.slice(1), data: Array.from(data) });
 
 const KINDS = {
   async load({ folder }) {
@@ -106,6 +109,27 @@ const KINDS = {
       output: model.target.decode(best.tokens),
       outputPieces: model.target.pieces(best.isFinished ? [...best.tokens, EOS] : best.tokens),
     }));
+  },
+  async heads({ folder, text }) {
+    const model = await load(folder);
+    const { ids, tensors } = await encode(model, text);
+    const search = { ...model.manifest.search, beam_size: 1 };
+    const decoder = makeDecoder(model, tensors);
+    const steps = [];
+    const recorder = { step: async (...row) => {
+      const result = await decoder.step(...row);
+      steps.push(result.outputs);
+      return result;
+    } };
+    const { hypotheses: [{ tokens, isFinished }] } = await beamSearch(recorder, lengthLimit(ids.length - 1, search), search);
+    return {
+      pieces: model.source.pieces(ids),
+      output: model.target.decode(tokens),
+      outputPieces: model.target.pieces(isFinished ? [...tokens, EOS] : tokens),
+      encoder: headsOf(tensors.self_attention),
+      decoder: steps.map((step) => headsOf(step.self_attention)),
+      source: steps.map((step) => headsOf(step.attention)),
+    };
   },
 };
 

@@ -1,0 +1,188 @@
+// Lesson 5: the weights of every head of a small Transformer on the reader's text, and what each head does on a test set.
+import { Frame, button, choice, fetchJson, heatmap, html, line, number, onColours, slider, svg, text } from "./figure.js";
+import { Model } from "./runtime.js";
+
+const PARTS = [["encoder", "encoder"], ["decoder", "decoder to itself"], ["source", "decoder to source"]];
+const NAMES = { "<s>": "▷", "</s>": "⏎", "▁": "␣", " ": "␣" };
+const shown = (token) => NAMES[token] ?? token;
+const CLEAR = 0.15; // a relation counts as a head's work if its share is this much above that of equal weights
+
+export async function draw(place) {
+  const { shares, examples, pairs } = await fetchJson("figures/heads.json");
+  const model = new Model("models/dates-transformer2017");
+  const state = { part: "encoder", head: 0, example: 0, source: examples[0], result: null, turn: 0 };
+  const count = shares.encoder.heads[0].length; // heads of a layer
+  const frame = new Frame(place, {
+    name: "heads",
+    caption: "Small squares: all heads of the chosen part. Large square: the chosen head. Each row is a token that looks, each column a token that is looked at; the darker a cell, the larger the weight, and each row sums to 1. ▷ is the start token, ⏎ the end token, ␣ a space. Table: the mean share of a head's weight that goes to such tokens; the further above that of equal weights, the darker.",
+    note: `The patterns are computed in this page. The table is measured on ${2 * pairs} test sources, half of them with two dates.`,
+  }, paint);
+  const head = slider("Head", { min: 1, max: count * shares.encoder.heads.length, value: 1, show: (value) => title(value - 1) }, (value) => select({ head: value - 1 }));
+  const field = html("input", { type: "text", spellcheck: "false", autocomplete: "off", oninput: () => {
+    state.source = field.value;
+    run();
+  } });
+  frame.controls.append(
+    html("div", { class: "row" }, html("label", { class: "grow" }, html("span", {}, "Source"), field), button("Another", () => {
+      state.example += 1;
+      useExample();
+    })),
+    choice("Part", PARTS, state.part, (part) => select({ part })),
+    head.element,
+  );
+  onColours(() => frame.refresh());
+  useExample();
+
+  function title(index) {
+    return `layer ${Math.floor(index / count) + 1}, head ${(index % count) + 1}`;
+  }
+
+  function useExample() {
+    state.source = examples[state.example % examples.length];
+    field.value = state.source;
+    run();
+  }
+
+  function select(change) {
+    Object.assign(state, change);
+    head.set(state.head + 1);
+    if (state.result) report();
+    frame.refresh();
+  }
+
+  async function run() {
+    state.turn += 1;
+    const { turn, source } = state;
+    if (!source.trim()) return;
+    if (!state.result) frame.report("Loading the models…");
+    try {
+      const result = await model.heads(source);
+      if (turn !== state.turn) return; // the reader has moved on
+      state.result = result;
+      report();
+      frame.refresh();
+    } catch (error) {
+      frame.report(`The model cannot be run: ${error.message}`, true);
+    }
+  }
+
+  function report() {
+    const { name, share, equal, isClear } = work(shares[state.part], state.head);
+    const summary = isClear ? `over the test set, ${number(share)} of its weight goes to “${name}” (equal weights: ${number(equal)})` : "no relation in the table has much more of its weight than equal weights would give it";
+    frame.report(`Output: ${state.result.output || "nothing"}. ${title(state.head)[0].toUpperCase()}${title(state.head).slice(1)}: ${summary}.`);
+  }
+
+  function paint(width) {
+    const children = [];
+    let y = 0;
+    if (state.result) y = paintPatterns(children, width);
+    else {
+      children.push(text(0, 40, "loading the model…", "quiet"));
+      y = 300;
+    }
+    const height = paintTable(children, y + 24, width);
+    return { height, label: describe(), children };
+  }
+
+  function describe() {
+    const { relations } = shares[state.part];
+    return `Attention of ${title(state.head)} of the part “${PARTS.find(([part]) => part === state.part)[1]}”. Shares of its weight: ${relations.map((name, at) => `${name} ${number(flat()[state.head][at])}`).join(", ")}.`;
+  }
+
+  function flat() {
+    return shares[state.part].heads.flat();
+  }
+
+  function paintPatterns(children, width) {
+    const { rows, columns, weights } = pattern(state.result, state.part);
+    const across = width >= 640 ? 8 : 4;
+    const gap = 10;
+    const thumb = (width - gap * (across - 1)) / across;
+    const scale = thumb / Math.max(rows.length, columns.length);
+    const [thumbWidth, thumbHeight] = [columns.length * scale, rows.length * scale];
+    weights.forEach((matrix, index) => {
+      const x = (index % across) * (thumb + gap);
+      const y = 22 + Math.floor(index / across) * (thumbHeight + 34);
+      const isChosen = index === state.head;
+      children.push(text(x, y - 6, `${Math.floor(index / count) + 1}.${(index % count) + 1}`, isChosen ? "strong b" : "small quiet"));
+      children.push(heatmap(place, transpose(matrix, columns.length), x, y, thumbWidth, thumbHeight));
+      children.push(svg("rect", { x, y, width: thumbWidth, height: thumbHeight, class: isChosen ? "outline b" : "outline quiet", "stroke-width": isChosen ? 3 : 1 }));
+      children.push(svg("rect", { x, y: y - 20, width: thumb, height: thumbHeight + 20, fill: "transparent", "data-pick": index, onclick: () => select({ head: index }) }));
+    });
+    const top = 22 + Math.ceil(weights.length / across) * (thumbHeight + 34) + 6;
+    return paintLarge(children, width, top, { rows, columns, weights: weights[state.head] });
+  }
+
+  function paintLarge(children, width, top, { rows, columns, weights }) {
+    const left = 26;
+    const cell = Math.min(22, (width - left) / Math.max(columns.length, 12));
+    const kind = cell < 11 ? "mono cell" : "mono";
+    children.push(text(0, top + 8, `${state.part === "source" ? "Source" : "Looked at"} →`, "small quiet"));
+    const y = top + 32;
+    columns.forEach((token, at) => children.push(text(left + cell * (at + 0.5), y - 6, shown(token), kind, "middle")));
+    rows.forEach((token, at) => children.push(text(left - 7, y + cell * (at + 0.5) + 5, shown(token), kind, "end")));
+    children.push(heatmap(place, transpose(weights, columns.length), left, y, cell * columns.length, cell * rows.length));
+    children.push(svg("rect", { x: left, y, width: cell * columns.length, height: cell * rows.length, class: "frame" }));
+    if (cell >= 9) {
+      for (let at = 1; at < columns.length; at += 1) children.push(line(left + cell * at, y, left + cell * at, y + cell * rows.length));
+      for (let at = 1; at < rows.length; at += 1) children.push(line(left, y + cell * at, left + cell * columns.length, y + cell * at));
+    }
+    const strongest = Math.max(...weights.flat());
+    children.push(text(left, y + cell * rows.length + 18, `${title(state.head)}: the darkest cell is ${number(strongest)}`, "small quiet"));
+    return y + cell * rows.length + 26;
+  }
+
+  function paintTable(children, top, width) {
+    const { relations, equal } = shares[state.part];
+    const left = width < 480 ? 40 : 128;
+    const column = Math.min(84, (width - left - 70) / relations.length);
+    const [first, row] = [top + 112, 26];
+    children.push(text(0, top, "Share of the weight, over the test set", "strong"));
+    relations.forEach((name, at) => children.push(svg("text", { transform: `translate(${left + column * (at + 0.5)} ${first - 8}) rotate(-45)`, class: "small" }, name)));
+    [...flat(), equal].forEach((values, index) => {
+      const isEqual = index === flat().length;
+      const y = first + row * index + (isEqual ? 8 : 0);
+      const isChosen = index === state.head;
+      const label = isEqual ? (width < 480 ? "equal" : "equal weights") : width < 480 ? `${Math.floor(index / count) + 1}.${(index % count) + 1}` : title(index);
+      children.push(text(0, y + 18, label, isEqual ? "small quiet" : isChosen ? "small strong b" : "small"));
+      values.forEach((value, at) => {
+        const x = left + column * at;
+        children.push(svg("rect", { x, y, width: column - 2, height: row - 2, class: "bar b", opacity: isEqual ? 0 : Math.max(0, (0.7 * (value - equal[at])) / (1 - equal[at])) }));
+        children.push(text(x + column / 2 - 1, y + 17, number(value), column < 34 ? "cell" : "small", "middle"));
+      });
+      if (!isEqual) children.push(svg("rect", { x: 0, y, width: left + column * relations.length, height: row - 2, fill: "transparent", "data-pick": index, onclick: () => select({ head: index }) }));
+      if (isChosen) children.push(svg("rect", { x: left - 3, y: y - 2, width: column * relations.length + 4, height: row + 2, class: "outline b", "stroke-width": 2 }));
+    });
+    return first + row * (flat().length + 1) + 14;
+  }
+}
+
+// What a head does most: the relation whose share is furthest above that of equal weights.
+export function work({ relations, equal, heads }, index) {
+  const values = heads.flat()[index];
+  const gains = values.map((value, at) => value - equal[at]);
+  const best = gains.indexOf(Math.max(...gains));
+  return { name: relations[best], share: values[best], equal: equal[best], isClear: gains[best] >= CLEAR };
+}
+
+// The tokens of rows and columns, and for each head a matrix of weights; rows of a causal part are filled up with zeros.
+export function pattern(result, part) {
+  const { pieces, outputPieces } = result;
+  const sources = [...pieces.slice(0, -1), "</s>"];
+  if (part === "encoder") {
+    const { dims: [layers, heads, size], data } = result.encoder;
+    const weights = Array.from({ length: layers * heads }, (_, head) => Array.from({ length: size }, (_row, row) => data.slice((head * size + row) * size, (head * size + row + 1) * size)));
+    return { rows: sources, columns: sources, weights };
+  }
+  const steps = result[part];
+  const inputs = ["<s>", ...outputPieces].slice(0, steps.length);
+  const columns = part === "source" ? sources : inputs;
+  const [layers, heads] = steps[0].dims;
+  const weights = Array.from({ length: layers * heads }, (_, head) => steps.map(({ data }) => {
+    const size = data.length / (layers * heads);
+    return columns.map((_column, at) => (at < size ? data[head * size + at] : 0));
+  }));
+  return { rows: part === "source" ? outputPieces : inputs, columns, weights };
+}
+
+const transpose = (matrix, columns) => Array.from({ length: columns }, (_, at) => matrix.map((row) => row[at]));
