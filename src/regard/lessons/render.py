@@ -64,14 +64,15 @@ def render_markdown(text: str) -> str:
         ) from None
     parser = MarkdownIt("commonmark", {"highlight": _highlight}).enable("table")
     parser.use(dollarmath_plugin, renderer=_render_formula, double_inline=False)
-    return str(parser.render(text))
+    return str(parser.render(text)).replace(
+        '<div class="math block">', '<div class="math block" tabindex="0">'
+    )  # it scrolls
 
 
 def _render_formula(formula: str, options: dict[str, bool]) -> str:
     from latex2mathml.converter import convert
 
-    is_block = options["display_mode"]
-    return str(convert(formula.strip(), display="block" if is_block else "inline"))
+    return str(convert(formula.strip(), display="block" if options["display_mode"] else "inline"))
 
 
 def _highlight(code: str, language: str, attributes: str) -> str:
