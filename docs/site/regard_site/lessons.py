@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from regard_site.navigation import LESSONS
-
 from regard.lessons.pages import expand_sources
+from regard_site.navigation import LESSONS
 
 FIGURES = (
     '<link rel="stylesheet" href="../static/figures.css">\n<script type="module" src="../static/figures.js"></script>\n'

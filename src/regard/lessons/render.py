@@ -25,11 +25,7 @@ def render_lesson(lesson: Lesson, all_lessons: Sequence[Lesson], *, has_run: boo
         all_lessons: All lessons, for the links.
         has_run: Whether the server has a run of the reader, which live figures then offer.
     """
-    links = "".join(
-        f'<li><a href="{other.name}"{" aria-current=page" if other is lesson else ""}>'
-        f"<span>{other.number}</span> {html.escape(other.title)}</a></li>"
-        for other in all_lessons
-    )
+    links = "".join(_link(linked, is_current=linked is lesson) for linked in all_lessons)
     index = all_lessons.index(lesson)
     following = ""
     if index + 1 < len(all_lessons):
@@ -44,6 +40,11 @@ def render_lesson(lesson: Lesson, all_lessons: Sequence[Lesson], *, has_run: boo
         run="run" if has_run else "",
         body=render_markdown(lesson.markdown),
     )
+
+
+def _link(lesson: Lesson, *, is_current: bool) -> str:
+    current = ' aria-current="page"' if is_current else ""
+    return f'<li><a href="{lesson.name}"{current}><span>{lesson.number}</span> {html.escape(lesson.title)}</a></li>'
 
 
 def render_index(all_lessons: Sequence[Lesson]) -> str:
