@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,14 +15,17 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 from tests.web.conftest import SIZE, Watch
 
+import regard
 import regard.lessons
 from regard.config.schema import SearchConfig
 from regard.decoding import strategies
 from regard.decoding.strategies import SearchInput
 from regard.interop.onnx.manifest import describe_tokenizer
 from regard.interop.onnx.runtime import OnnxModel
+from regard.lessons.export import export_model, write_examples
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
+from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.simple import CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
 
@@ -86,7 +90,7 @@ def test_a_lesson_is_small_local_accessible_and_its_figures_are_saved(
     assert sum(loaded.values()) < 6_000_000  # with the runtime and two models
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         assert page.evaluate(ACCESSIBLE) == []
     for drawing in save_figures(page, tmp_path):
         assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"
@@ -176,7 +180,8 @@ def test_tokenizers_in_the_page_give_the_same_ids(page: Page, server: LessonServ
         "return [ids, tokenizer.decode(ids), tokenizer.pieces(ids)]; }));",
         {"vocabularies": vocabularies, "unigram": describe_tokenizer(unigram), "texts": TEXTS},
     )
-    for tokenizer, results in zip([*simple, unigram], shown, strict=True):
+    tokenizers: list[Tokenizer] = [*simple, unigram]
+    for tokenizer, results in zip(tokenizers, shown, strict=True):
         for text, result in zip(TEXTS, results, strict=True):
             ids = tokenizer.encode(text)
             assert result == [ids, tokenizer.decode(ids), tokenizer.pieces(ids)], text
@@ -219,6 +224,47 @@ def test_controls_change_the_scores_figure(page: Page, server: LessonServer) -> 
     saturation.get_by_label("Dimensions d").fill("10")
     expect(saturation.locator(".status")).to_contain_text("d = 1024, not divided")
     expect(saturation.locator(".status")).to_contain_text("largest weight 1.00")
+
+
+@pytest.mark.slow
+def test_the_readers_own_run_translates_in_the_page(
+    _watched: tuple[Page, Watch], watch: Watch, models: list[Path], tmp_path: Path
+) -> None:
+    page, _ = _watched
+    for run_folder in models:
+        folder = tmp_path / run_folder.name
+        export_model(run_folder, folder)
+        write_examples(run_folder, folder)
+        assert json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+        with LessonServer(0, pages(folder)) as own:
+            threading.Thread(target=own.serve_forever, daemon=True).start()
+            visit(page, own, "1-bottleneck")
+            expect(page.get_by_label("your run")).to_be_checked()
+            text = "one two three four"
+            page.get_by_label("Source", exact=True).fill(text)
+            translator = regard.load(run_folder)
+            greedy = translator.translate(text, beam_size=1).text
+            expect(page.locator(".figure .status")).to_have_text(f"{run_folder.name}: {greedy}.")
+            shown = run(
+                page,
+                "const { Model } = await load('runtime.js'); return new Model('../run').translate(argument, {}, 5);",
+                text,
+            )
+            best = translator.translate(text, top_beams=5)
+            expected = [best, *best.alternatives]
+            assert [beam["output"] for beam in shown] == [beam.text for beam in expected]
+            assert [best["score"] for best in shown] == pytest.approx([beam.score for beam in expected], abs=1e-4)
+            page.goto("about:blank")
+            own.shutdown()
+
+
+def test_a_reader_who_leaves_early_is_no_error(server: LessonServer, capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (BrokenPipeError(), ConnectionResetError()):
+        try:
+            raise error
+        except ConnectionError:
+            server.handle_error(None, None)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_server_gives_nothing_else(server: LessonServer) -> None:

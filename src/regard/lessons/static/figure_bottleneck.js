@@ -24,7 +24,7 @@ export async function draw(place, { task = "digits" }) {
     caption: "Each strip is a vector of the encoder, one number per row: blue above zero, orange below. cho2014 hands its decoder the single strip at the end, at every length. bahdanau2014 hands over all of them, and its decoder chooses among them at each output token; the bars show the choice. The sign ⏎ is the end token.",
     note: "Both models run in this page. Quality: measured on 200 test lines of each length, greedy search.",
   }, paint);
-  const length = slider("Length of the source", { min: 1, max: 24, value: state.length, show: (value) => `${value} ${UNITS[state.task][value === 1 ? 0 : 1]}` }, (value) => {
+  const length = slider("Length of the source", { min: 1, max: 24, value: state.length, show: (value) => `${value} ${UNITS[state.task]?.[value === 1 ? 0 : 1] ?? ""}` }, (value) => {
     Object.assign(state, { length: value, example: 0 });
     useExample();
   });
@@ -48,9 +48,9 @@ export async function draw(place, { task = "digits" }) {
   onColours(() => frame.refresh());
   changeTask(state.task);
 
-  async function changeTask(value) {
+  function changeTask(value) {
     Object.assign(state, { task: value, example: 0, length: value === "digits" ? 5 : 1, results: null });
-    systems = value === RUN ? [[(await run.load()).architecture, "c"]] : SYSTEMS;
+    systems = value === RUN ? [["your run", "c"]] : SYSTEMS;
     length.element.style.display = value === RUN ? "none" : "";
     if (value !== RUN) {
       const { sizes } = measured[value];
@@ -76,6 +76,7 @@ export async function draw(place, { task = "digits" }) {
     if (!source.trim()) return;
     if (!state.results) frame.report("Loading the models…");
     try {
+      if (name === RUN) systems = [[(await run.load()).architecture, "c"]];
       const results = await Promise.all(models[name].map(async (model) => {
         const [encoded, hypotheses] = [await model.encode(source), await model.translate(source, { beam_size: 1 })];
         return { ...encoded, ...hypotheses[0], vectors: vectorsOf(encoded.memory) };
