@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from playwright.sync_api import Page, Response, expect
 from tests.web.conftest import SIZE, Watch
 
@@ -21,11 +22,12 @@ from regard.config.schema import SearchConfig
 from regard.decoding import strategies
 from regard.decoding.strategies import SearchInput
 from regard.interop.onnx.manifest import describe_tokenizer
-from regard.interop.onnx.runtime import OnnxModel
+from regard.interop.onnx.runtime import OnnxEncoder, OnnxModel
 from regard.lessons.export import export_model, write_examples
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
 from regard.tokenizers.base import Tokenizer
+from regard.special_tokens import EOS
 from regard.tokenizers.simple import CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
 
@@ -265,6 +267,45 @@ def test_a_reader_who_leaves_early_is_no_error(server: LessonServer, capsys: pyt
         except ConnectionError:
             server.handle_error(None, None)
     assert capsys.readouterr().err == ""
+
+
+def test_weights_of_heads_in_the_page_are_those_of_the_graphs(page: Page, server: LessonServer) -> None:
+    text = "22 nov 2095"
+    shown = run(
+        page_at(page, server),
+        "const { Model } = await load('runtime.js'); return new Model(argument[0]).heads(argument[1]);",
+        ["models/dates-transformer2017", text],
+    )
+    model = OnnxModel(MODELS / "dates-transformer2017")
+    assert isinstance(model.encoder, OnnxEncoder)
+    encoded = model.encoder.graph({"source": torch.tensor([[*model.tokenizers.source.encode(text), EOS]])})
+    assert shown["output"] == "2095-11-22"
+    assert shown["encoder"]["dims"] == [2, 4, 12, 12]
+    assert shown["encoder"]["data"] == pytest.approx(encoded["self_attention"].flatten().tolist(), abs=1e-4)
+    for step, (decoder, source) in enumerate(zip(shown["decoder"], shown["source"], strict=True), 1):
+        assert (decoder["dims"], source["dims"]) == ([2, 4, step], [2, 4, 12])
+        assert sum(decoder["data"]) == pytest.approx(8, abs=1e-4)
+        assert sum(source["data"]) == pytest.approx(8, abs=1e-4)
+
+
+def test_controls_change_the_figures_of_heads_positions_and_mask(page: Page, server: LessonServer) -> None:
+    visit(page, server, "5-heads")
+    heads, positions, mask = (page.locator(f"[data-figure={name}]") for name in ("heads", "positions", "mask"))
+    heads.get_by_label("Source", exact=True).fill("22 nov 2095")
+    expect(heads.locator(".status")).to_contain_text("Output: 2095-11-22. Layer 1, head 1: ")
+    heads.get_by_label("decoder to source").check()
+    heads.locator("[data-pick='7']").first.click()
+    expect(heads.locator(".status")).to_contain_text("Layer 2, head 4: over the test set, ")
+    expect(heads.get_by_label("Head", exact=True)).to_have_value("8")
+    positions.get_by_label("Source", exact=True).fill("22 nov 2095")
+    expect(positions.locator(".status")).to_contain_text("With positions: 2095-11-22; shuffled: ")
+    before = positions.locator(".status").inner_text()
+    positions.get_by_role("button", name="Shuffle again").click()
+    expect(positions.locator(".status")).not_to_have_text(before)
+    expect(positions.locator(".status")).to_contain_text(", the same.")
+    expect(mask.locator(".status")).to_contain_text("Row 4 has to write 6. It may look at ▷ 2 0 2. The token to write is not")
+    mask.get_by_label("causal mask", exact=True).uncheck()
+    expect(mask.locator(".status")).to_contain_text("It may look at ▷ 2 0 2 6 - 1 1 - 2 2. The token to write is among them")
 
 
 def test_the_server_gives_nothing_else(server: LessonServer) -> None:

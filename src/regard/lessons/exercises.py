@@ -93,10 +93,10 @@ def _below_half(answer: Any) -> str:
     return _numbers(first, hint="it is the first length whose share is below 0.5")(answer)
 
 
-def _aligning_head(answer: Any) -> str:
-    source = figure("heads")["shares"]["source"]
-    aligned = np.array(source["heads"])[:, :, source["relations"].index("aligned field")]
-    layer, head = np.unravel_index(aligned.argmax(), aligned.shape)
+def _separator_head(answer: Any) -> str:
+    decoder = figure("heads")["shares"]["decoder"]
+    found = np.array(decoder["heads"])[:, :, decoder["relations"].index("separator")]
+    layer, head = np.unravel_index(found.argmax(), found.shape)
     return _numbers(int(layer) + 1, int(head) + 1, hint="it is the head with the largest share; count from 1")(answer)
 
 
@@ -126,5 +126,5 @@ EXERCISES: Mapping[str, Verify] = {
     "3.3": _function(lambda weights: np.diag(weights) - np.outer(weights, weights), lambda rng: (_weights(rng, 5),)),
     "5.1": _function(np.tri, lambda rng: (int(rng.integers(3, 9)),)),
     "5.2": _function(_sinusoid, lambda rng: (int(rng.integers(0, 60)), 2 * int(rng.integers(2, 9)))),
-    "5.3": _aligning_head,
+    "5.3": _separator_head,
 }

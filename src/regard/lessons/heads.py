@@ -193,6 +193,7 @@ def mask(runs: Mapping[str, Path], pairs: Pairs) -> dict[str, Any]:
         outputs = _translate(checkpoint, [source for source, _ in pairs], None)
         result["systems"][name] = {
             "loss": _loss(checkpoint, pairs, part),
+            "masked_loss": _loss(checkpoint, pairs, None),
             "exact": _share(outputs, [target for _, target in pairs]),
             "examples": [[*pair, output] for pair, output in zip(pairs, outputs, strict=True)][:EXAMPLES],
             "output": _translate(checkpoint, [MASKED_EXAMPLE[0]], None)[0],

@@ -79,10 +79,12 @@ def _pair(task: str, units: tuple[int, int], max_steps: tuple[int, int]) -> list
     ]
 
 
-def _transformer(name: str, *, is_live: bool = True, without: Ablation | None = None) -> LessonModel:
+def _transformer(
+    name: str, max_steps: int = 800, *, is_live: bool = True, without: Ablation | None = None
+) -> LessonModel:
     """Return a Transformer of lesson 5."""
     settings = {"encoder_layers": 2, "decoder_layers": 2, "hidden_size": 64, "ffn_size": 128, "num_heads": 4}
-    return LessonModel(name, "dates", "transformer2017", settings, 800, longest=2, is_live=is_live, without=without)
+    return LessonModel(name, "dates", "transformer2017", settings, max_steps, 2, is_live=is_live, without=without)
 
 
 LESSON_MODELS: Sequence[LessonModel] = [
@@ -106,7 +108,7 @@ LESSON_MODELS: Sequence[LessonModel] = [
     ),
     _transformer("dates-transformer2017"),
     _transformer("dates-no-positions", without="positions"),
-    _transformer("dates-no-mask", is_live=False, without="mask"),
+    _transformer("dates-no-mask", 200, is_live=False, without="mask"),
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ export async function draw(place) {
   const count = shares.encoder.heads[0].length; // heads of a layer
   const frame = new Frame(place, {
     name: "heads",
-    caption: "Small squares: all heads of the chosen part. Large square: the chosen head. Each row is a token that looks, each column a token that is looked at; the darker a cell, the larger the weight, and each row sums to 1. ▷ is the start token, ⏎ the end token, ␣ a space. Table: the mean share of a head's weight that goes to such tokens; the further above that of equal weights, the darker.",
+    caption: "Small squares: all heads of the chosen part. Large square: the chosen head. Each row is a token that looks, each column a token that is looked at; the stronger the colour, the larger the weight; each row sums to 1. ▷ is the start token, ⏎ the end token, ␣ a space. Table: the mean share of a head's weight that goes to such tokens; the further above equal weights, the stronger the colour.",
     note: `The patterns are computed in this page. The table is measured on ${2 * pairs} test sources, half of them with two dates.`,
   }, paint);
   const head = slider("Head", { min: 1, max: count * shares.encoder.heads.length, value: 1, show: (value) => title(value - 1) }, (value) => select({ head: value - 1 }));
@@ -115,7 +115,7 @@ export async function draw(place) {
 
   function paintLarge(children, width, top, { rows, columns, weights }) {
     const left = 26;
-    const cell = Math.min(22, (width - left) / Math.max(columns.length, 12));
+    const cell = Math.min(25, (width - left) / Math.max(columns.length, 12));
     const kind = cell < 11 ? "mono cell" : "mono";
     children.push(text(0, top + 8, `${state.part === "source" ? "Source" : "Looked at"} →`, "small quiet"));
     const y = top + 32;
@@ -128,7 +128,7 @@ export async function draw(place) {
       for (let at = 1; at < rows.length; at += 1) children.push(line(left, y + cell * at, left + cell * columns.length, y + cell * at));
     }
     const strongest = Math.max(...weights.flat());
-    children.push(text(left, y + cell * rows.length + 18, `${title(state.head)}: the darkest cell is ${number(strongest)}`, "small quiet"));
+    children.push(text(left, y + cell * rows.length + 18, `${title(state.head)}: the largest weight is ${number(strongest)}`, "small quiet"));
     return y + cell * rows.length + 26;
   }
 
