@@ -37,6 +37,7 @@ TASKS = (
     "compare",
     "python",
     "interop",
+    "publish",
 )
 
 
@@ -53,7 +54,7 @@ def sections() -> dict[str, list[str]]:
         "docs/use": [f"docs/{name}" for name in TASKS],
         "docs/papers": [f"docs/papers/{name}" for name in PAPERS],
         "docs/lookup": ["docs/reference"],
-        "docs/design": ["docs/map", "docs/extending", "CONTRIBUTING"],
+        "docs/design": ["docs/map", "docs/extending", "docs/versions", "CONTRIBUTING", "SECURITY"],
         "docs/results": ["recipes/RESULTS", "benchmarks/RESULTS", "CHANGELOG"],
     }
 
