@@ -52,7 +52,7 @@ def sections() -> dict[str, list[str]]:
         "docs/learn": _lessons(),
         "docs/use": [f"docs/{name}" for name in TASKS],
         "docs/papers": [f"docs/papers/{name}" for name in PAPERS],
-        "docs/lookup": ["docs/reference"],
+        "docs/lookup": ["docs/reference", "docs/api", "docs/cli"],
         "docs/design": ["docs/map", "docs/extending", "CONTRIBUTING"],
         "docs/results": ["recipes/RESULTS", "benchmarks/RESULTS", "CHANGELOG"],
     }
