@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from regard.nn.kernels.build import BuildError
 from regard.nn.kernels.levels import LEVELS
 from regard.plugins.registry import LOADED
 
+# Collection makes millions of objects that live to the end: let the garbage collector never look at them.
+gc.disable()
+
 # No example has a deadline: its time depends on the machine and its load. CI draws the same examples in each run.
 settings.register_profile("regard", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("regard")
@@ -23,6 +27,11 @@ settings.load_profile("regard")
 for _name in ("SIGHUP", "SIGQUIT"):
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) == signal.SIG_IGN:
         signal.signal(getattr(signal, _name), signal.SIG_DFL)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

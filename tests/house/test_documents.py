@@ -3,7 +3,9 @@
 import ast
 import re
 import shlex
+from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -38,10 +40,16 @@ README = _commands((ROOT / "README.md").read_text(encoding="utf-8"))
 COMMANDS = [*README, *(command for page in PAGES for command in _commands(page.read_text(encoding="utf-8")))]
 
 
+@cache
+def _cli_commands() -> dict[str, Any]:
+    """Return the commands of the application by name; building them takes a while."""
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    return commands
+
+
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_every_command_of_the_documents_is_one(arguments: list[str]) -> None:
-    group = typer.main.get_command(app)
-    command = group.commands[arguments[0]]  # type: ignore[attr-defined]
+    command = _cli_commands()[arguments[0]]
     with mock.patch("regard.cli.command.load_plugin"):  # the files of docs/extending.md are run elsewhere
         command.make_context(arguments[0], list(arguments[1:]))  # parses; runs nothing
 

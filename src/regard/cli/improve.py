@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,7 +118,7 @@ def improve(
     say("loading PyTorch", style="dim")
     from regard.config.overrides import Override
     from regard.runs.improvement import improve as improvement
-    from regard.runs.improvement.corrections import NothingNewError
+    from regard.runs.improvement.corrections import NothingToDoError
     from regard.runs.improvement.record import made_by
 
     console = Console(stderr=True)
@@ -144,8 +145,8 @@ def improve(
             result = improvement.improve(run or "", corrections or "", **options)
         else:
             result = improvement.resume_improvement(resume, console=console)
-    except NothingNewError as error:
-        say(error.message, console)
+    except NothingToDoError as error:
+        say(f"{error.message}; {error.fix}", console)
         return
     except KeyboardInterrupt:
         if made_by(folder).exists:
@@ -171,10 +172,12 @@ def _check_arguments(
 def _undo(run: Path, console: Console) -> None:
     from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
     from regard.console import say
+    from regard.runs.card.file import refresh_card
     from regard.runs.improvement.replacement import undo
 
     resolve_checkpoint(run)  # report a wrong path
     before, restored = undo(RunFolder(run))
+    refresh_card(RunFolder(run), partial(say, console=console))
     say(f"{run}: the best checkpoint is {restored} again, instead of {before}", console)
 
 

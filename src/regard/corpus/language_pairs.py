@@ -47,3 +47,8 @@ def language_name(code: str) -> str:
     if name is None:
         return code
     return f"{name} ({rest.upper()})" if rest else str(name)
+
+
+def is_known(code: str) -> bool:
+    """Return whether a code, as `language_pairs` returns them, is that of a language."""
+    return code != UNKNOWN and language_name(code) != code

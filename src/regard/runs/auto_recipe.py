@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from regard.config.augmentation import AugmentationConfig
 from regard.config.overrides import parse_override, parse_overrides
 from regard.config.recipe import override_config
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, TokenizerConfig, TrainConfig
 from regard.console import Say
+from regard.corpus.language_codes import base_code
+from regard.corpus.language_pairs import is_known, language_pairs
 from regard.corpus.paths import open_corpora
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
@@ -161,7 +164,8 @@ def build_recipe(
     if tokenizer.kind == "character" and "max_length" not in data.model_fields_set:
         data = data.model_copy(update={"max_length": CHARACTER_MAX_LENGTH})
     model, model_reason = _choose_model(inputs, override_values)
-    draft = override_config(RunConfig(data=data, tokenizer=tokenizer, model=model), overrides, ARCHITECTURES)
+    draft = RunConfig(data=data, tokenizer=tokenizer, model=model, augmentation=_choose_augmentation(data, tokenizer))
+    draft = override_config(draft, overrides, ARCHITECTURES)
     train, needed, epoch_steps = _choose_training(inputs, draft, override_values)
     limits = override_config(draft.model_copy(update={"train": train}), overrides, ARCHITECTURES).train
     budget = Budget.from_limits(limits, needed, timing)
@@ -176,6 +180,7 @@ def build_recipe(
     return config, [
         plan.tokens(tokenizer_reason),
         plan.model(model_reason),
+        *plan.augmentation(),
         plan.batch(epoch_steps),
         plan.schedule(epoch_steps, f"{_epochs(inputs)} epochs suit {inputs.pairs:,} pairs"),
         plan.patience(),
@@ -204,6 +209,18 @@ def _choose_tokenizer(inputs: RecipeInputs, overrides: Mapping[str, object]) -> 
 def _character_tokenizer(inputs: RecipeInputs) -> TokenizerConfig:
     size = max(8, min(inputs.alphabet_size + len(SPECIAL), 8000))
     return TokenizerConfig(kind="character", vocabulary_size=size)
+
+
+def _choose_augmentation(data: DataConfig, tokenizer: TokenizerConfig) -> AugmentationConfig:
+    """Choose `light` for sentences and their translations: benchmarks/RESULTS.md, Robustness.
+
+    In spellings, formulas and programs, a typo would make another text, so the languages of both sides must be known.
+    """
+    is_translation = all(
+        base_code(source) != base_code(target) and is_known(source) and is_known(target)
+        for source, target, _ in language_pairs(data)
+    )
+    return AugmentationConfig(level="light" if is_translation and tokenizer.kind in SUBWORDS else "off")
 
 
 def _choose_model(

@@ -74,6 +74,15 @@ class Plan:
             reason = self.mark("model.preset", f"the {self._preset} preset")
         return f"model: {name}, {_parameters(self.config)} parameters: {shown}; {reason}"
 
+    def augmentation(self) -> list[str]:
+        """Describe [augmentation] in a line; no line if nothing is changed."""
+        config = self.config.augmentation
+        if not config.rates:
+            return []
+        shares = ", ".join(self.mark(f"augmentation.{key}", f"{key}={rate:g}") for key, rate in config.rates.items())
+        level = self.mark("augmentation.level", config.level)
+        return [f"augmentation: {level}, so that text with typos is translated well: {shares}; --augment off for none"]
+
     def batch(self, steps_per_epoch: int) -> str:
         """Describe the batches of a step."""
         train = self.config.train

@@ -4,9 +4,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -182,16 +179,6 @@ def test_an_interruption_leaves_no_temporary_files(saved: Path, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(saved.with_name("step-001000"), checkpoint())
     assert names(saved.parent) == ["step-000500"]
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a fork of itself")
-def test_a_run_killed_at_any_line_of_saving_can_resume() -> None:
-    script = Path(__file__).with_name("killed_while_saving.py")
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # some thousand small files
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
-        process = subprocess.run([sys.executable, script, folder], capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-    assert int(process.stdout) > 50
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:

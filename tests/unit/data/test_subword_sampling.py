@@ -143,9 +143,9 @@ def test_every_process_samples_the_same_subwords(tmp_path: Path) -> None:
         pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
         PairStore.write(tmp_path / kind, "train", pairs)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), *sys.path]))}
-    command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(tmp_path)]
-    started = [subprocess.Popen([*command, rank], env=environment, stdout=subprocess.PIPE) for rank in "01"]
-    ranks = [json.loads(process.communicate()[0]) for process in started]
+    command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(tmp_path), "1"]
+    second = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    ranks = [batches_of(tmp_path, 0, 2), json.loads(second.stdout)]
     for full, *parts in zip(batches_of(tmp_path, 0, 1), *ranks, strict=True):
         for side in (0, 1):
             rows = unpadded(full[side])

@@ -203,6 +203,9 @@ MARKED = {
     "train.seed=9": "train.seed=9",
     "search.beam_size=3": "search.beam_size=3",
     "data.max_length=99": "data.max_length=99",
+    "augmentation.level=full": "augmentation: full",
+    "augmentation.typos=0.4": "typos=0.4",
+    "augmentation.level=off": "augmentation.level=off",
 }
 
 
@@ -212,13 +215,27 @@ def test_each_override_is_shown_and_marked_and_nothing_else_is(override: str) ->
     text = "\n".join(lines)
     assert text.count("from overrides") == 1
     key, _, _ = override.partition("=")
-    if key.startswith(("search", "data")) or key == "train.seed":
+    if key.startswith(("search", "data")) or key == "train.seed" or override.endswith("off"):
         assert lines[-1] == f"also from overrides: {MARKED[override]}"
     else:
         assert re.search(rf"{MARKED[override]} \(from overrides\)", text), text
     section, _, name = key.partition(".")
     if name != "preset":
         assert str(to_table(config)[section][name]).lower() == override.partition("=")[2]
+
+
+def test_sentences_in_two_languages_are_augmented_and_nothing_else_is() -> None:
+    def level(source_language: str, target_language: str, *overrides: str, pairs: int = 20_000) -> str:
+        data = DATA.model_copy(update={"source_language": source_language, "target_language": target_language})
+        config, lines = build_recipe(data, inputs(pairs), overrides)
+        assert any(line.startswith("augmentation: ") for line in lines) == bool(config.augmentation.rates)
+        return config.augmentation.level
+
+    assert level("en", "de") == level("pt-BR", "zh_Hans") == "light"
+    assert level("en", "de", "augmentation.level=off") == "off"
+    assert level("en", "de", "augmentation.typos=0.4") == "light"
+    assert level("en", "de", "tokenizer.kind=character") == level("en", "de", pairs=500) == "off"  # spellings
+    assert level("de", "de-AT") == level("", "de") == level("en", "") == level("java", "cs") == "off"
 
 
 def test_an_override_by_the_old_name_of_a_key_is_marked_at_the_new_name() -> None:

@@ -1,5 +1,8 @@
 """Worker for test_distributed.py: runs checks in two processes and saves their results to files.
 
+Starts the processes as torchrun does, but forks them, so that PyTorch is imported once. torchrun itself runs in
+tests/end_to_end/test_processes.py.
+
 Arguments: a folder with `single.pt`, the state of a run with one process; `quick` or `slow`, the checks to run.
 """
 
@@ -9,6 +12,7 @@ import math
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # imported once, before the forks, as the next two: optimizers and FSDP import them
+import torch.distributed.fsdp
+import torch.distributed.tensor
 from tests.unit.training.toy import Signaller, resumed_from, settings, trainer
 from torch import Tensor
 
@@ -46,6 +53,12 @@ SLOW = {  # checks that `make slow` adds; for each, the quick ones have a check 
     ("nonfinite", "fsdp"),
     ("signalled", "fsdp"),
     *((f"gradient {name}", "fsdp") for name in ARCHITECTURES if name != "transformer2017"),
+}
+TORCHRUN = {  # what torchrun sets, but for ranks and port
+    "MASTER_ADDR": "localhost",
+    "WORLD_SIZE": "2",
+    "TORCHELASTIC_USE_AGENT_STORE": "True",
+    "TORCHELASTIC_RUN_ID": "none",
 }
 NARROW = {"hidden_size": 16, "ffn_size": 32, "embedding_size": 16, "num_heads": 2, "dropout": 0.0}
 PAIRS = [([4, 5, 6, 7], [7, 6]), ([4, 4], [8, 8, 5]), ([6], [7])]
@@ -222,6 +235,43 @@ def main(folder: Path, choice: str) -> None:
         torch.save({"all": processes.gather(processes.rank)}, folder / f"later-{processes.rank}.pt")
 
 
+def fork(rank: int, act: Callable[[], None]) -> tuple[int, int]:
+    """Start a process that acts once it gets the port of the store. Return its id, and the pipe to send the port to."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(reader)
+        return child, writer
+    os.close(writer)
+    os.environ.update(TORCHRUN, RANK=str(rank), LOCAL_RANK=str(rank), MASTER_PORT=os.read(reader, 9).decode())
+    status = 1
+    try:
+        act()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def launch(act: Callable[[], None]) -> int:
+    """Run `act` in two processes with the environment of torchrun. If one fails, stop the other and return 1."""
+    pipes = dict(fork(rank, act) for rank in range(2))
+    store = torch.distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # it starts a thread
+    for writer in pipes.values():
+        os.write(writer, str(store.port).encode())
+    running = set(pipes)
+    while running:
+        child, status = os.wait()
+        running.remove(child)
+        if status:
+            for pid in running:
+                os.kill(pid, signal.SIGKILL)
+            return 1
+    return 0
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]), sys.argv[2])
+    sys.exit(launch(partial(main, Path(sys.argv[1]), sys.argv[2])))

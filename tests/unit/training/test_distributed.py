@@ -50,10 +50,9 @@ def load(single: Result, tmp_path_factory: pytest.TempPathFactory) -> Load:
 
 def run_processes(single: Result, folder: Path, choice: str) -> None:
     torch.save(single["states"][0], folder / "single.pt")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
     environment["PYTHONFAULTHANDLER"] = "1"  # a crash of a process then says where
-    command += [worker.__file__, str(folder), choice]
+    command = [sys.executable, worker.__file__, str(folder), choice]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as job:
         try:
             _, err = job.communicate(timeout=PATIENCE)

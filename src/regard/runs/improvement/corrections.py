@@ -30,8 +30,8 @@ FAULTS: Final = frozenset(DROPPED_BY_DEFAULT) - {FaultKind.DUPLICATE}  # repeate
 _WORD = re.compile(r"[^\W_]+")
 
 
-class NothingNewError(DataError):
-    """All corrections were used in an earlier improvement."""
+class NothingToDoError(DataError):
+    """There is nothing to improve a run with yet: no corrections, too few, or only those that were used before."""
 
 
 @dataclass
@@ -119,13 +119,13 @@ def split_corrections(pairs: Mapping[str, str], earlier: Iterable[TextPair], whe
         where: The name of the corrections, for errors.
 
     Raises:
-        NothingNewError: All corrections were used before.
-        DataError: There are too few corrections.
+        NothingToDoError: All corrections were used before, or there are too few.
+        DataError: There are no usable corrections.
     """
     known = dict(earlier)
     new = sum(known.get(source) != target for source, target in pairs.items())
     if known and not new:
-        raise NothingNewError(
+        raise NothingToDoError(
             f"all {len(pairs):,} corrections were used before: there is nothing new",
             where=where,
             fix="collect more corrections",
@@ -134,7 +134,8 @@ def split_corrections(pairs: Mapping[str, str], earlier: Iterable[TextPair], whe
     held_out = [pair for pair in together.items() if is_held_out(pair[0])]
     train = [pair for pair in together.items() if not is_held_out(pair[0])]
     if len(held_out) < MIN_HELD_OUT or not train:
-        raise DataError(
+        error = NothingToDoError if together else DataError
+        raise error(
             f"there are too few corrections: of {len(together):,} usable ones, {len(held_out):,} are held out to see "
             f"whether the new model is better; {MIN_HELD_OUT} are needed",
             where=where,

@@ -26,7 +26,7 @@ from regard.files import write_atomic
 from regard.runs.improvement import replacement
 from regard.runs.improvement.corrections import (
     CheckedCorrections,
-    NothingNewError,
+    NothingToDoError,
     SourceSet,
     Split,
     check_corrections,
@@ -56,7 +56,7 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
     if options.old_data is not None:
         old = replace(old, provided=tuple(_read_provided(Path(options.old_data), old, options)))
     if format_suffix(corrections) == SUFFIX and next(CorrectionStore(corrections).read(), None) is None:
-        raise NothingNewError("there are no corrections yet", where=corrections, fix="collect some")
+        raise NothingToDoError("there are no corrections yet", where=corrections, fix="collect some")
     dev = old.dev()
     checked = _check(_open(corrections, old, options.sides, options.tags, "--corrections"), dev)
     for sentence in checked.sentences:
@@ -93,7 +93,7 @@ def outputs(run: Path) -> Iterator[Path]:
 
 
 def _refuse_repetition(old: OldRun, record: Record, split: Split, folder: Path) -> None:
-    """Raise NothingNewError if the same improvement ended before, and its folder has a default name as `folder` has.
+    """Raise NothingToDoError if the same improvement ended before, and its folder has a default name as `folder` has.
 
     A command that is repeated every night would otherwise repeat what was rejected or undone.
     """
@@ -103,7 +103,7 @@ def _refuse_repetition(old: OldRun, record: Record, split: Split, folder: Path) 
         decision = _decision_of_same(earlier, record, split)
         if decision is not None:
             verdict = "accepted" if decision.accepted else "rejected"
-            raise NothingNewError(
+            raise NothingToDoError(
                 f"nothing is new: the same improvement was {verdict} before, see {earlier}",
                 where=old.folder,
                 fix="collect more corrections, or give another output folder to repeat it",

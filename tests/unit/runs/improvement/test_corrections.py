@@ -10,7 +10,7 @@ import pytest
 from regard.corpus.corpus import Pair, PairList
 from regard.errors import DataError
 from regard.runs.improvement.corrections import (
-    NothingNewError,
+    NothingToDoError,
     SourceSet,
     check_corrections,
     is_held_out,
@@ -78,7 +78,7 @@ def test_numbers_and_case_do_not_tell_sources_apart() -> None:
 
 def test_earlier_corrections_are_joined() -> None:
     earlier = list(PAIRS.items())
-    with pytest.raises(NothingNewError, match="all 10 corrections were used before"):
+    with pytest.raises(NothingToDoError, match="all 10 corrections were used before"):
         split_corrections(dict(earlier[:10]), earlier, "corrections")
     source = earlier[0][0]
     split = split_corrections({source: "anders", "a new one": "ein neuer"}, earlier, "corrections")

@@ -1,14 +1,10 @@
-"""Kill a process at every line of the code that saves a checkpoint, one line after another.
-
-Run with an empty folder as its argument; prints how many lines there are. After each kill the run
-must have a `last`, every checkpoint in it must load, and the next save must remove the leftovers.
-"""
+"""Killed at any line of saving a checkpoint, a process leaves a run that can resume; the next save removes the rest."""
 
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -27,6 +23,7 @@ from regard.tokenizers.base import train_tokenizers
 from regard.training.state import TrainingState
 
 WATCHED = ("regard/checkpoints/checkpoint.py", "regard/files.py", "regard/checkpoints/run_folder.py", "/shutil.py")
+ENDED = 1 << 23  # no process has such an id
 
 
 def checkpoint(step: int) -> Checkpoint:
@@ -52,8 +49,9 @@ def save(run: RunFolder, contents: Checkpoint) -> None:
     run.prune()
 
 
-def at_lines(act: Callable[[str], None]) -> None:
-    """From here on, call `act` with the name of every line of WATCHED before it runs."""
+@contextmanager
+def at_lines(act: Callable[[str], None]) -> Iterator[None]:
+    """Call `act` with the name of every line of WATCHED before it runs."""
 
     def trace(frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
         if not frame.f_code.co_filename.endswith(WATCHED):
@@ -62,39 +60,59 @@ def at_lines(act: Callable[[str], None]) -> None:
             act(f"{frame.f_code.co_filename}:{frame.f_lineno}")
         return trace
 
+    before = sys.gettrace()
     sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
-def die_at(line: str) -> Callable[[str], None]:
-    def act(reached: str) -> None:
-        if reached == line:
-            os.kill(os.getpid(), signal.SIGKILL)
+def contents_of(folder: Path) -> frozenset[tuple[str, str | bytes]]:
+    """Return the names of all entries, with the targets of links and the bytes of files."""
+    return frozenset(
+        (
+            str(path.relative_to(folder)),
+            str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else "folder",
+        )
+        for path in folder.rglob("*")
+    )
 
-    return act
+
+def states_while_saving(run: RunFolder, contents: Checkpoint, copies: Path) -> dict[str, Path]:
+    """Save as a process that has ended since then. Return a copy of each state of the folder, by the first line there.
+
+    A kill at a line leaves what is in the folder before the line runs.
+    """
+    lines: set[str] = set()
+    states: dict[frozenset[tuple[str, str | bytes]], str] = {}
+
+    def copy(line: str) -> None:
+        if line in lines:
+            return
+        lines.add(line)
+        state = contents_of(run.path)
+        if state not in states:
+            states[state] = line
+            shutil.copytree(run.path, copies / str(len(states)), symlinks=True)
+
+    with mock.patch.object(os, "getpid", lambda: ENDED), at_lines(copy):
+        save(run, contents)
+    assert len(lines) > 100
+    return {line: copies / str(number) for number, line in enumerate(states.values(), start=1)}
 
 
-def main(folder: Path) -> None:
-    template, run = RunFolder.create(folder / "template"), RunFolder(folder / "run")
+def test_a_run_killed_at_any_line_of_saving_can_resume(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run")
     first, second = checkpoint(1), checkpoint(2)
-    save(template, first)
-    save_checkpoint(template.checkpoint(2), replace(second, metrics={"old": 1}), TrainingState({}, {"step": 2}))
-    template.set_last(template.checkpoint(2))  # which is then written again, as after an interruption
-
-    lines: dict[str, None] = {}
-    shutil.copytree(template.path, run.path, symlinks=True)
-    at_lines(lambda line: lines.update({line: None}))
-    save(run, second)
-    sys.settrace(None)
-    for line in lines:
+    save(run, first)
+    save_checkpoint(run.checkpoint(2), replace(second, metrics={"old": 1}), TrainingState({}, {"step": 2}))
+    run.set_last(run.checkpoint(2))  # which is then written again, as after an interruption
+    states = states_while_saving(run, second, tmp_path / "copies")
+    assert len(states) >= 15
+    for line, copy in states.items():
         shutil.rmtree(run.path)
-        shutil.copytree(template.path, run.path, symlinks=True)
-        child = os.fork()
-        if child == 0:
-            at_lines(die_at(line))
-            save(run, second)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status), line
+        copy.rename(run.path)
         with run.lock():
             last = run.last
         assert last is not None, line
@@ -105,9 +123,3 @@ def main(folder: Path) -> None:
                 assert place == run.checkpoint(load_checkpoint(place).step), line
         save(run, second)
         assert sorted(run.checkpoints.iterdir()) == [run.checkpoint(1), run.checkpoint(2)], line
-    print(len(lines))
-
-
-if __name__ == "__main__":
-    with mock.patch.object(os, "fsync"):  # which is slow, and a kill loses nothing that was written
-        main(Path(sys.argv[1]))
