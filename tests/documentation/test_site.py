@@ -95,8 +95,8 @@ def _check_reference(site: Path) -> None:
     commands = (site / "docs/cli.html").read_text(encoding="utf-8")
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         assert f'id="regard-{name}' in commands
-        for parameter in command.params:
-            assert parameter.opts[0] in commands or getattr(parameter, "hidden", False), (name, parameter.opts)
+        options = [option for option in command.params if option.param_type_name == "option" and not option.hidden]
+        assert not [option.opts for option in options if option.opts[0] not in commands], name
     anchors = Page(site / "docs/api.html").anchors
     assert {f"regard.{name}" for name in regard.__all__ if name != "__version__"} <= anchors
 
