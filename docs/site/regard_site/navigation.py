@@ -60,7 +60,7 @@ def sections() -> dict[str, list[str]]:
         "docs/use": [f"docs/{name}" for name in TASKS],
         "docs/papers": [f"docs/papers/{name}" for name in PAPERS],
         "docs/lookup": ["docs/reference", "docs/api", "docs/cli"],
-        "docs/design": ["docs/map", "docs/extending", "CONTRIBUTING"],
+        "docs/design": ["docs/map", "docs/extending", "docs/versions", "CONTRIBUTING", "SECURITY"],
         "docs/results": ["recipes/RESULTS", "benchmarks/RESULTS", "CHANGELOG"],
     }
     pages["docs/use"] += _pages_without_place({page for section in pages.values() for page in section})
