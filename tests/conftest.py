@@ -26,7 +26,7 @@ for _backend in (torch.cuda, torch.xpu, torch.mtia):
     if not _backend.is_available():
         setattr(_backend, "manual_seed_all", lambda seed: None)  # noqa: B010
 
-# PyTorch has 40 loggers that do not propagate. pytest adds two handlers to each of them, and removes them, three times a
+# PyTorch has 40 loggers that do not propagate. pytest adds two handlers to each of them and removes them, three times a
 # test, which takes 0.6 ms. Its handlers of the root logger get the same records from loggers that propagate.
 for _logger in logging.root.manager.loggerDict.values():
     if isinstance(_logger, logging.Logger) and _logger.name.startswith("torch"):
