@@ -76,7 +76,7 @@ def _map_tensors(
 
 def expand_to_rows(value: Tensor, rows: int) -> Tensor:
     """Repeat what belongs to sentences, (B, ...), for each of their N rows: (N, ...)."""
-    repeats = rows // len(value)
+    repeats = rows // value.size(0)
     return value if repeats == 1 else value.repeat_interleave(repeats, 0)
 
 

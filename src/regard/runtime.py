@@ -8,10 +8,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,27 @@ def choose_device(name: str) -> torch.device:
     if (name == "cuda" and not cuda) or (name == "mps" and not mps) or name not in ("cpu", "cuda", "mps"):
         raise ConfigError(f"there is no device {name!r} on this machine", fix="use auto or cpu")
     return torch.device(name)
+
+
+def processor_name() -> str:
+    """Return the name that Linux gives the processor; elsewhere what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of a GPU, or of the processor with the number of its threads that PyTorch uses."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    name = f"{processor_name()}, {threads} {'thread' if threads == 1 else 'threads'}"
+    return name if device.type == "cpu" else f"{device.type} ({name})"
 
 
 def shorten_idle_spins() -> None:

@@ -21,6 +21,7 @@ from tests.documentation import corpora, shell, workplace
 from tests.documentation.markdown import Step, steps
 from tests.documentation.output import differences
 from tests.end_to_end.helpers import call
+from tests.fake_hub import serve_hub
 
 from regard.plugins.registry import LOADED
 
@@ -87,6 +88,7 @@ class Reader:
 
     def __init__(self, store: Store, servers: workplace.Servers) -> None:
         self.store, self.servers = store, servers
+        self.hub = ""  # the address of the hub on this machine, if the page needs one
         self.namespace: dict[str, Any] = {"__name__": "__main__"}
 
     def follow(self, step: Step) -> list[str]:
@@ -98,7 +100,11 @@ class Reader:
         if step.language == "python":
             return self._run_python(step)
         output = shell.run(self.servers.at_real_ports(step.code), self._prepare)
-        return differences(output.command, step.output, output.stdout, output.stderr)
+        return differences(output.command, step.output, output.stdout, self._as_shown(output.stderr))
+
+    def _as_shown(self, lines: list[str]) -> list[str]:
+        """Return lines with the address of the real hub."""
+        return [line.replace(self.hub, "https://huggingface.co") for line in lines] if self.hub else lines
 
     def _provide_runs(self, step: Step) -> None:
         """Make the runs that a step reads, if no step before it has."""
@@ -162,7 +168,10 @@ def reader(path: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyP
         stack.enter_context(mock.patch.dict(LOADED, clear=True))  # as in a new process
         for context in (workplace.little_training(), workplace.miniature_downloads(), servers.installed()):
             stack.enter_context(context)
-        yield Reader(store, servers)
+        result = Reader(store, servers)
+        if "regard publish" in page:
+            result.hub = stack.enter_context(serve_hub(tmp_path / "hub")).endpoint
+        yield result
 
 
 @pytest.mark.parametrize("path", pages_that_run())

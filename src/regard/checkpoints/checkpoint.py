@@ -177,6 +177,13 @@ def load_config(folder: Path, *, for_training: bool = False) -> RunConfig:
     return _config(_read_header(folder), folder, for_training=for_training)
 
 
+def load_sizes(folder: Path) -> tuple[int, VocabularySizes]:
+    """Load only the number of training steps and the sizes of the vocabularies. Raises CheckpointError."""
+    header = _read_header(folder)
+    with _raise_on_invalid_value(folder):
+        return _step(header), VocabularySizes(**header["vocabularies"])
+
+
 def load_several_sentences(folder: Path) -> float | None:
     """Load only `Checkpoint.several_sentences`. Raises CheckpointError."""
     return _several_sentences(_read_header(folder))

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from regard.checkpoints.hub import download, is_hub_name
 from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import is_in_place, read_regular_file, remove_leftovers, replace_symlink, write_atomic
 from regard.training.training_log import run_is_gone
@@ -244,9 +245,14 @@ def _acquire(file: TextIO, run: Path, job: str) -> None:
 def resolve_checkpoint(path: Path) -> Path:
     """Return the checkpoint at a path: the path itself, or the best, else the last, checkpoint of a run.
 
+    A path such as `hf:OWNER/NAME` is a model on the Hugging Face hub, which is downloaded into its cache.
+
     Raises:
         CheckpointError: If the path is neither a checkpoint nor a run with a checkpoint.
+        ConfigError: If the model is on the hub, and huggingface_hub is not installed.
     """
+    if is_hub_name(path):
+        path = download(path)
     if (path / "config.json").is_file():
         return path
     run = RunFolder(path)

@@ -19,6 +19,7 @@ from regard.cli.options import (
     TargetLanguage,
     option,
 )
+from regard.errors import ConfigError
 from regard.plugins.registry import plugin_options
 
 if TYPE_CHECKING:
@@ -66,10 +67,15 @@ def calibrate(
     place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
     sides = Sides(source_language, target_language, source_column, target_column)
     with status("loading PyTorch"):
-        from regard.checkpoints.run_folder import resolve_checkpoint
+        from regard.checkpoints.hub import is_hub_name
+        from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
+        from regard.runs.card.file import refresh_card
         from regard.runs.confidence import calibrate as fit
         from regard.runs.confidence import load_dev_pairs
 
+    if is_hub_name(run):
+        fix = "download it with `hf download`, and give the folder"
+        raise ConfigError("a model in the cache of the hub stays as it is", where=run, fix=fix)
     resolve_checkpoint(run)  # report a wrong path
     if place.files():
         pairs, skipped = TestSetFiles(place, sides).pairs(run)
@@ -85,4 +91,6 @@ def calibrate(
     result = fit(run, texts, chrf=right_chrf, search=search, device=device, watch=watch)
     say(str(result))
     say(f"written to {result.path}")
+    if RunFolder(run).recipe.is_file():
+        refresh_card(RunFolder(run), say)
     say(f"translate:  regard translate {shlex.quote(str(run))} --confidence{plugin_options()} < input.txt > output.txt")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,9 +38,13 @@ from regard.cli.options import (
     Tokenized,
 )
 
+if TYPE_CHECKING:
+    from regard.evaluation.metrics import Quality
+
 EXAMPLES = """
 regard evaluate runs/en-de --source test.en --reference test.de
 regard evaluate runs/en-de --data test.tsv --beam-size 8 --json
+regard evaluate runs/en-de --source test.en --reference test.de --card
 """
 
 
@@ -53,6 +59,12 @@ def evaluate(
     target_column: TargetColumn = "",
     json_: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.", rich_help_panel=OUTPUT)
+    ] = False,
+    card: Annotated[
+        bool,
+        typer.Option(
+            "--card", help="Add the scores to README.md in RUN, the model card of the run.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     tokenized: Tokenized = False,
     beam_size: BeamSize = None,
@@ -98,6 +110,7 @@ def evaluate(
     for message in skipped.sentences():
         say(message)
     model = TranslatorOptions(run, device, precision, ensemble or (), tag or ())
+    weights = _card_weights(run, ensemble) if card else ""
     terms = load_glossary(glossary, model)
     translator = model.load()
     start = time.monotonic()
@@ -118,14 +131,39 @@ def evaluate(
     language = target_language or translator.target_language
     quality = measure(*texts, target_language=language, tokenized=tokenized)
     further_scores = plugin_scores(*texts)
-    with output(None) as write:
-        if json_:
-            counts = {"lines": len(pairs), "left_aside": skipped.sentences(), "seconds": round(seconds, 2)}
+    if json_:
+        counts = {"lines": len(pairs), "left_aside": skipped.sentences(), "seconds": round(seconds, 2)}
+        with output(None) as write:
             write(json.dumps({**asdict(quality), **further_scores, **counts}, ensure_ascii=False) + "\n")
-            return
+    else:
+        _print_scores(quality, further_scores, len(pairs), seconds)
+    if card:
+        from regard.runs.card.evaluation import add_scores
+
+        details = [f"tags {' '.join(tag)}"] if tag else []
+        details += ["a glossary"] if glossary else []
+        details += [precision] if precision != "float32" else []
+        search_config = translator.with_search(**overrides).search
+        say(add_scores(run, weights, place.files(), quality, len(pairs), search_config, details))
+
+
+def _card_weights(run: Path, ensemble: Sequence[Path] | None) -> str:
+    """Return the digest of the weights whose scores the card gets. Raise ConfigError or CheckpointError."""
+    from regard.errors import ConfigError
+    from regard.runs.card.file import best_weights
+
+    if ensemble:
+        raise ConfigError("a model card has no scores of an ensemble", where="--card", fix="leave out --ensemble")
+    return best_weights(run)
+
+
+def _print_scores(quality: Quality, further_scores: Mapping[str, float], lines: int, seconds: float) -> None:
+    from regard.cli.streams import output
+
+    with output(None) as write:
         for name in ("bleu", "chrf", "ter"):
             write(f"{name:5} {getattr(quality, name):6.2f}  {quality.signatures[name]}\n")
         for name, score in further_scores.items():
             write(f"{name:5} {score:6.2f}\n")
         write(f"wer   {quality.wer:6.2f}  edits per 100 words of the reference\n")
-        write(f"exact {100 * quality.exact:6.2f}  % of {len(pairs):,} lines, in {seconds:.1f} s\n")
+        write(f"exact {100 * quality.exact:6.2f}  % of {lines:,} lines, in {seconds:.1f} s\n")

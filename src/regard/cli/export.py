@@ -14,13 +14,13 @@ regard export runs/en-de exported/ --to ctranslate2
 """
 
 
-ExportFormat = Literal["marian", "ctranslate2"]
+ExportFormat = Literal["marian", "ctranslate2", "onnx"]
 
 
 def export(
     run: Run,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to create.")],
-    to: Annotated[ExportFormat, option("FORMAT", "Format: marian (MarianMT of Hugging Face) or ctranslate2.")],
+    to: Annotated[ExportFormat, option("FORMAT", "Format: marian (MarianMT of Hugging Face), ctranslate2 or onnx.")],
 ) -> None:
     """Write a run in the format of another toolkit, and print how to translate with it."""
     from regard.checkpoints.run_folder import resolve_checkpoint
@@ -37,6 +37,10 @@ def export(
         from regard.interop.marian import export_marian
 
         usage = export_marian(checkpoint, folder)
+    elif to == "onnx":
+        from regard.interop.onnx.export import export_onnx
+
+        usage = export_onnx(checkpoint, folder)
     else:
         from regard.interop.ctranslate2 import export_ctranslate2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -171,10 +172,12 @@ def _check_arguments(
 def _undo(run: Path, console: Console) -> None:
     from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
     from regard.console import say
+    from regard.runs.card.file import refresh_card
     from regard.runs.improvement.replacement import undo
 
     resolve_checkpoint(run)  # report a wrong path
     before, restored = undo(RunFolder(run))
+    refresh_card(RunFolder(run), partial(say, console=console))
     say(f"{run}: the best checkpoint is {restored} again, instead of {before}", console)
 
 

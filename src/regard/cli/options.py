@@ -50,7 +50,11 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "int8"]  # of the weights during search
 
 Run = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Folder of a run, whose best checkpoint is used, or of a checkpoint.")
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="Folder of a run, whose best checkpoint is used, or of a checkpoint; or hf:OWNER/NAME from the hub.",
+    ),
 ]
 
 Settings = Annotated[

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,10 +33,11 @@ def version(
     import torch
 
     from regard.nn.kernels import native
+    from regard.runtime import processor_name
 
     print(f"regard {__version__}")
     print(f"Python {platform.python_version()}, PyTorch {torch.__version__}, {platform.system()} {platform.machine()}")
-    print(f"processor: {_processor_name()}, {len(_usable_cores())} cores for this process")
+    print(f"processor: {processor_name()}, {len(_usable_cores())} cores for this process")
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     print(f"GPU: {', '.join(gpus) or 'none that PyTorch can use'}")
     print(f"kernels: {native.describe()}")
@@ -47,13 +47,3 @@ def _usable_cores() -> set[int]:
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))
-
-
-def _processor_name() -> str:
-    """Return the name that Linux gives the processor; elsewhere what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()

@@ -15,6 +15,7 @@ from regard.errors import ConfigError
 
 DATASET = "dataset"  # a path if there is such a folder, otherwise a name on the Hugging Face hub
 PATHS = {"data": (*DATA_PATHS, DATASET), "start": ("checkpoint",)}  # keys of each section that hold paths
+HUB = "hf:"  # before the name of a model on the Hugging Face hub, where a run or a checkpoint can be named
 OVERRIDES = "overrides"  # where an override was given, if it does not know better
 
 Overrides = Sequence[str] | Mapping[str, object]
@@ -86,9 +87,10 @@ def override_origins(overrides: Sequence[str], architecture: str) -> dict[str, s
 
 
 def resolve_path(key: str, path: str, folder: Path, where: str) -> str:
-    """Return the absolute form of a path; the name of a dataset on the hub is returned as it is. Raise ConfigError."""
+    """Return the absolute form of a path; a name on the hub is returned as it is. Raise ConfigError."""
     try:
-        if key == DATASET and not (folder / path).is_dir():
+        is_name = key == DATASET or (key == "checkpoint" and path.startswith(HUB))
+        if is_name and not (folder / path).is_dir():
             return path
         return str(find_data_file(path, folder).resolve())
     except (OSError, ValueError, RuntimeError) as error:

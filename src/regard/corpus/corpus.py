@@ -51,6 +51,11 @@ class SkipReport:
         """The number of skipped pairs."""
         return sum(self._counts.values())
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The number of skipped pairs by reason."""
+        return self._counts
+
     def reasons(self) -> dict[str, list[int]]:
         """Return the first lines of each reason."""
         return {reason: list(lines) for reason, lines in self._lines.items()}

@@ -82,8 +82,8 @@ class RNNsearchEncoder(Encoder):
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
         """Encode (B, S) as annotations (B, S, 2n); `final` is the backward state at the first word, (B, n)."""
         embedded = self.dropout(self.embedding(tokens))  # (B, S, m)
-        forward = scan(self.forward_unit, self.forward_input(embedded), mask)  # (B, S, n)
-        backward = scan(self.backward_unit, self.backward_input(embedded), mask, backward=True)  # (B, S, n)
+        forward = scan(self.forward_unit, self.forward_input, embedded, mask)  # (B, S, n)
+        backward = scan(self.backward_unit, self.backward_input, embedded, mask, backward=True)  # (B, S, n)
         annotations = torch.cat((forward, backward), dim=-1)  # (B, S, 2n)
         return Memory(keys=annotations, values=annotations, mask=mask, final=(backward[:, 0],))
 

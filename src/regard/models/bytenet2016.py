@@ -241,7 +241,7 @@ class ByteNetDecoder(OutputLayerDecoder[ByteNetState]):
         """Feed one token (N,), together with the column of its position."""
         x = self.dropout(self.embedding(tokens))  # (N, 2d)
         if state.length < state.source.values.size(1):
-            x = x + expand_to_rows(state.source.values[:, state.length], len(x))
+            x = x + expand_to_rows(state.source.values[:, state.length], x.size(0))
         next_blocks: list[Tensor] = []
         for block, before in zip(self.blocks, state.blocks, strict=True):
             x, after = block.step(x, before)

@@ -97,7 +97,7 @@ class SummaryEncoder(Encoder):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
         """Encode (B, S) as states (B, S, D), which the decoder does not read; `final` is c, (B, D)."""
-        states = scan(self.unit, self.input(self.dropout(self.embedding(tokens))), mask)
+        states = scan(self.unit, self.input, self.dropout(self.embedding(tokens)), mask)
         summary = torch.tanh(self.summary(states[:, -1]))  # in the padding the last state does not change
         return Memory(keys=states, values=states, mask=mask, final=(summary,))
 
@@ -182,8 +182,8 @@ class SummaryDecoder(OutputLayerDecoder[SummaryState]):
     ) -> StepFeatures[SummaryState]:
         """Feed one word (N,). There is no attention."""
         word, source = self._embed(tokens), state.source
-        hidden = self.unit(self.word_input(word), expand_to_rows(source.to_unit, len(tokens)), state.hidden)
-        features = self._features(hidden, word, expand_to_rows(source.to_output, len(tokens)))
+        hidden = self.unit(self.word_input(word), expand_to_rows(source.to_unit, tokens.size(0)), state.hidden)
+        features = self._features(hidden, word, expand_to_rows(source.to_output, tokens.size(0)))
         return StepFeatures(features, SummaryState(hidden, source))
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:

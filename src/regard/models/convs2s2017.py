@@ -314,7 +314,7 @@ class ConvS2SDecoder(OutputLayerDecoder[ConvS2SState]):
     ) -> StepFeatures[ConvS2SState]:
         """Feed one token (N,). Attention is the mean over the layers."""
         g = self.embedding(tokens.unsqueeze(1), start=state.length)  # (N, 1, f)
-        g = g.view(len(state.source.mask), -1, g.size(-1))  # (B, N / B, f)
+        g = g.view(state.source.mask.size(0), -1, g.size(-1))  # (B, N / B, f)
         x = self.enter(g)
         next_blocks: list[Tensor] = []
         weights: list[Tensor] = []

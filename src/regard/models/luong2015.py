@@ -215,7 +215,7 @@ class LuongDecoder(OutputLayerDecoder[LuongState]):
 
     def _attend_step(self, top: Tensor, source: Annotations, steps_before: int) -> tuple[Tensor, Tensor]:
         """Map h (N, D) of one step of all rows to h~ (N, D) and weights (N, S)."""
-        rows = top.unflatten(0, (len(source.mask), -1))  # (B, N / B, D)
+        rows = top.unflatten(0, (source.mask.size(0), -1))  # (B, N / B, D)
         attentional, weights = self._attend(rows, source, top.new_full((1,), steps_before + 1, dtype=torch.long))
         return attentional.flatten(0, 1), weights.flatten(0, 1)
 

@@ -132,7 +132,7 @@ class Annotations(PerSource):
 
     def attend(self, queries: Tensor, score: Score) -> tuple[Tensor, Tensor]:
         """Attend from one query per row, (N, Q): return contexts (N, D) and weights (N, S)."""
-        rows = queries.unflatten(0, (len(self.mask), -1))  # (B, N / B, Q)
+        rows = queries.unflatten(0, (self.mask.size(0), -1))  # (B, N / B, Q)
         weights = masked_softmax(score(rows, self.projected), self.mask.unsqueeze(1))  # (B, N / B, S)
         contexts = torch.bmm(weights, self.values)  # (B, N / B, D)
         return contexts.flatten(0, 1), weights.flatten(0, 1)

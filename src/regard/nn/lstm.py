@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from regard.nn import onnx_recurrence
 from regard.nn.dropout import Dropout
 from regard.nn.modules import ModuleList
 
@@ -38,7 +39,9 @@ def run_lstm(
         The outputs (N, T, D), 0 where mask is False, and the state after each row's last real position.
     """
     if state is None:
-        state = (x.new_zeros(len(x), lstm.hidden_size),) * 2
+        state = (x.new_zeros(x.size(0), lstm.hidden_size),) * 2
+    if torch.compiler.is_exporting():
+        return onnx_recurrence.lstm(lstm, x, mask, state)
     if x.device.type in FLOAT16_DEVICES and torch.is_autocast_enabled(x.device.type):
         with torch.autocast(x.device.type, enabled=False):
             hidden, cell = state
@@ -73,7 +76,7 @@ def run_lstm_held(lstm: nn.LSTM, x: Tensor, mask: Tensor, state: LSTMState) -> t
     weights = [torch.cat((weight, hold.view(-1, 1)), dim=1), *other_parameters]
     initial = [state[0].unsqueeze(0), state[1].unsqueeze(0)]
     outputs, _, cell = torch.lstm(inputs, initial, weights, True, 1, 0.0, lstm.training, False, True)
-    last = outputs[torch.arange(len(x), device=x.device), mask.sum(1) - 1]  # h (N, D)
+    last = outputs[torch.arange(x.size(0), device=x.device), mask.sum(1) - 1]  # h (N, D)
     return outputs * mask.unsqueeze(-1), (last, cell.squeeze(0))
 
 
@@ -81,7 +84,7 @@ def reverse_sequences(x: Tensor, mask: Tensor) -> Tensor:
     """Reverse the order of the real positions of x (N, T, ...). Padding stays at the end."""
     positions = torch.arange(mask.size(1), device=mask.device).expand_as(mask)
     index = torch.where(mask, mask.sum(1, keepdim=True) - 1 - positions, positions)
-    return x[torch.arange(len(x), device=x.device).unsqueeze(1), index]
+    return x[torch.arange(x.size(0), device=x.device).unsqueeze(1), index]
 
 
 class LSTMStack(nn.Module):

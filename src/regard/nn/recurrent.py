@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from regard.nn import onnx_recurrence
 from regard.nn.modules import Linear
 
 
@@ -42,11 +43,21 @@ def init_orthogonal_(unit: GatedUnit) -> None:
         nn.init.orthogonal_(weight)
 
 
-def scan(unit: GatedUnit, inputs: Tensor, mask: Tensor, *, backward: bool = False) -> Tensor:
-    """Run a unit over inputs (B, S, 3 D) from a state of zeros, and return its states (B, S, D).
+def scan(unit: GatedUnit, input_layer: Linear, x: Tensor, mask: Tensor, *, backward: bool = False) -> Tensor:
+    """Run a unit over x (B, S, I) from a state of zeros, and return its states (B, S, D).
 
     The state does not change where mask (B, S) is False, so padding has no effect in either direction.
+
+    Args:
+        unit: The unit.
+        input_layer: Maps x to the unit's inputs (B, S, 3 D).
+        x: The sequences.
+        mask: True at real positions, which come first.
+        backward: Read the sequences from the last position to the first.
     """
+    if torch.compiler.is_exporting():
+        return onnx_recurrence.gated_states(unit, input_layer, x, mask, backward=backward)
+    inputs = input_layer(x)
     state = inputs.new_zeros(inputs.size(0), unit.size)
     steps = list(zip(inputs.unbind(1), mask.unsqueeze(-1).unbind(1), strict=True))
     states: list[Tensor] = []

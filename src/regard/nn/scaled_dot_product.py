@@ -37,6 +37,8 @@ def attend(
         causal: Position t attends to positions up to t. Not together with a mask.
     """
     assert not (causal and mask is not None)
+    if torch.compiler.is_exporting() and not causal:
+        return attend_with_weights(queries, keys, values, mask)[0]  # the graph may have the weights as an output
     if not causal and native.can_attend(queries, keys, values, mask):
         return native.attend(queries, keys, values, mask)
     is_grouped = queries.size(2) != keys.size(2)

@@ -178,7 +178,7 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
         source = ProjectedSource(memory.mask, self._project(memory.values))
         layers: Iterable[LayerState]
         if self.is_recurrent:
-            hidden = memory.values.new_zeros(len(memory.values), memory.values.size(2))  # (B, D)
+            hidden = memory.values.new_zeros(memory.values.size(0), memory.values.size(2))  # (B, D)
             layers = (RecurrentState(hidden) for _ in self.layers)
         else:
             layers = (LayerCache.empty(like=projected.keys) for projected in source.layers)
@@ -189,7 +189,7 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
     ) -> StepFeatures[TransformerState]:
         """Feed tokens (N,). Attention is the mean over layers and heads of the attention to the source."""
         x = self.embedding(tokens.unsqueeze(1), start=state.length)  # (N, 1, D)
-        x = x.view(len(state.source.mask), -1, x.size(-1))  # (B, N / B, D)
+        x = x.view(state.source.mask.size(0), -1, x.size(-1))  # (B, N / B, D)
         state, targets = state.begin_step()
         sources = state.source.memories(with_weights=with_attention)
         program = self.step_program

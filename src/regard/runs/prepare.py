@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -93,7 +94,8 @@ def _prepare(config: RunConfig, folder: Path, say: Say, encode_pairs: Encode) ->
     origins = train.origins
     share = sample.multi_sentence_share(train, config.data.source_language)
     terms = learn_terms(folder, store, tokenizers, say) if config.train.terms else None
-    _write_prepared(folder, dev, store.fingerprint, origins, share)
+    skipped = Counter(train.skipped.counts) + Counter(length_filter.report.counts)
+    _write_prepared(folder, dev, store.fingerprint, origins, share, skipped)
     return Prepared(tokenizers, store, dev.texts, dev.ids, origins, share, terms)
 
 
@@ -206,9 +208,19 @@ def _prepare_stream(
     return Prepared(tokenizers, stream, dev.texts, dev.ids, origins, share)
 
 
-def _write_prepared(folder: Path, dev: _Dev, fingerprint: str, origins: LineOrigins, share: float) -> None:
+def _write_prepared(
+    folder: Path,
+    dev: _Dev,
+    fingerprint: str,
+    origins: LineOrigins,
+    share: float,
+    skipped: Mapping[str, int] | None = None,
+) -> None:
+    """Write the file that completes the preparation. `skipped` is for the model card: pairs by reason, if known."""
     lines = {"starts": origins.starts, "sizes": origins.sizes}
-    table = {"dev": dev.texts, "train": fingerprint, "several": share, **lines}
+    table: dict[str, object] = {"dev": dev.texts, "train": fingerprint, "several": share, **lines}
+    if skipped is not None:
+        table["skipped"] = skipped
     write_atomic(folder / PREPARED, json.dumps(table, ensure_ascii=False))
 
 

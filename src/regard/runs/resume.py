@@ -53,7 +53,14 @@ def find_run(path: Path) -> tuple[RunFolder, Path | None]:
         CheckpointError: The path is neither a run nor a checkpoint of one.
     """
     resolved = Path(os.path.realpath(path))
-    is_checkpoint = (path / "config.json").is_file() and resolved.parent.name == "checkpoints"
+    has_config = (path / "config.json").is_file()
+    is_checkpoint = has_config and resolved.parent.name == "checkpoints"
+    if has_config and not is_checkpoint:
+        raise CheckpointError(
+            "no run to resume: this is a checkpoint without its run",
+            where=path,
+            fix=f"train a new run from it: regard train --from {shlex.quote(str(path))} --source FILE --target FILE",
+        )
     run = RunFolder(resolved.parent.parent if is_checkpoint else path)
     if not run.recipe.is_file() and not run.steps:
         raise CheckpointError("no run to resume: recipe.toml is missing", where=path, fix="give the folder of a run")

@@ -21,6 +21,8 @@ from regard.data.loader import BatchSource, Position
 from regard.errors import RegardError, WorkerLost
 from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
+from regard.runs.card.file import refresh_card
+from regard.runs.card.record import TrainingRecord, current_versions
 from regard.runs.confidence import calibrate_finished
 from regard.runs.model_init import init_model
 from regard.runs.preflight import disk_space_warning, estimate_checkpoint_bytes, format_probes, warmup_warning
@@ -39,7 +41,7 @@ from regard.runs.resume import (
 from regard.runs.step_timing import resolve_precision
 from regard.runs.validation import make_validator
 from regard.runs.warm_start import fill_from_start, resolve_start
-from regard.runtime import flush_denormals
+from regard.runtime import device_name, flush_denormals
 from regard.training.distributed import ProcessGroup, init_distributed
 from regard.training.microbatches import raise_on_oom
 from regard.training.progress import ConsoleReporter
@@ -266,8 +268,13 @@ def _train_run(run: _Run, processes: ProcessGroup, console: Console) -> Result:
     if processes.is_main and end != "interrupted":
         folder.mark_finished(Finished(end, trainer.progress.step, trainer.progress.seconds))
     result = Result(folder.path, end, trainer.progress.step, processes.broadcast(writer.best_scores))
-    if processes.is_main and end != "interrupted":
-        calibrate_finished(folder, prepared.dev, config.train.device, partial(say, console=console))
+    if processes.is_main:
+        if end != "interrupted":
+            calibrate_finished(folder, prepared.dev, config.train.device, partial(say, console=console))
+        device = device_name(trainer.device)
+        progress = trainer.progress
+        record = TrainingRecord(end, progress.step, progress.seconds, device, processes.size, current_versions())
+        refresh_card(folder, partial(say, console=console), record)
     return result
 
 

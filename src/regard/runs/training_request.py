@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from regard.config.overrides import Override, parse_overrides
+from regard.config.overrides import HUB, Override, parse_overrides
 from regard.config.schema import RunConfig, StartConfig
 from regard.errors import ConfigError
 
@@ -107,4 +107,5 @@ def start_config(
             )
         return None
     values = {} if new_tokens is None else {"new_tokens": new_tokens}
-    return StartConfig(checkpoint=os.path.realpath(run), **values)
+    is_on_hub = str(run).startswith(HUB) and not Path(run).exists()
+    return StartConfig(checkpoint=str(run) if is_on_hub else os.path.realpath(run), **values)

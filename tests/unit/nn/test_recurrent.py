@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from regard.nn.modules import Linear
 from regard.nn.recurrent import GatedUnit, init_orthogonal_, scan
 
 WIDTH = 4
@@ -10,6 +11,11 @@ WIDTH = 4
 def unit() -> GatedUnit:
     torch.manual_seed(1)
     return GatedUnit(WIDTH).double().requires_grad_(False)
+
+
+def input_layer() -> Linear:
+    torch.manual_seed(3)
+    return Linear(WIDTH + 1, 3 * WIDTH).double().requires_grad_(False)
 
 
 def values(*shape: int) -> Tensor:
@@ -30,9 +36,9 @@ def test_a_step_is_the_papers_equations() -> None:
 
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_scan_of_padded_rows_is_that_of_each_row_alone(backward: bool) -> None:
-    gated, inputs, lengths = unit(), values(3, 6, 3 * WIDTH), [6, 2, 4]
+    gated, to_inputs, x, lengths = unit(), input_layer(), values(3, 6, WIDTH + 1), [6, 2, 4]
     mask = torch.arange(6) < torch.tensor(lengths)[:, None]
-    states = scan(gated, inputs, mask, backward=backward)
+    states, inputs = scan(gated, to_inputs, x, mask, backward=backward), to_inputs(x)
     for row, length in enumerate(lengths):
         state = torch.zeros(1, WIDTH, dtype=torch.float64)
         order = range(length)
@@ -42,9 +48,9 @@ def test_a_scan_of_padded_rows_is_that_of_each_row_alone(backward: bool) -> None
 
 
 def test_a_state_stands_still_at_padding() -> None:
-    gated, inputs = unit(), values(1, 5, 3 * WIDTH)
+    gated, to_inputs, x = unit(), input_layer(), values(1, 5, WIDTH + 1)
     mask = torch.tensor([[True, True, True, False, False]])
-    ahead, back = scan(gated, inputs, mask), scan(gated, inputs, mask, backward=True)
+    ahead, back = scan(gated, to_inputs, x, mask), scan(gated, to_inputs, x, mask, backward=True)
     assert torch.equal(ahead[0, 3], ahead[0, 2])
     assert torch.equal(ahead[0, 4], ahead[0, 2])
     assert back[0, 3:].eq(0).all()

@@ -204,9 +204,9 @@ def load(level: str) -> Kernels:
 
 
 def supports(tensor: Tensor) -> bool:
-    """Return whether the native kernels support this tensor: float32, on a CPU, outside autocast."""
+    """Return whether the native kernels support this tensor: float32, on a CPU, outside autocast and `torch.export`."""
     is_supported = tensor.dtype == torch.float32 and tensor.is_cpu and not torch.is_autocast_enabled("cpu")
-    return is_supported and library() is not None
+    return is_supported and not torch.compiler.is_exporting() and library() is not None
 
 
 def supports_inference(tensor: Tensor) -> bool:

@@ -18,6 +18,7 @@ from regard.console import progress_bar, say, track
 from regard.errors import CheckpointError, RegardError
 from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
+from regard.runs.card.file import refresh_card
 from regard.runs.confidence import calibrate_finished
 from regard.runs.improvement import acceptance, replacement, selection
 from regard.runs.improvement.options import ImprovementOptions, ImproveOptions
@@ -132,6 +133,7 @@ def _resume(run: RunFolder, record_folder: RecordFolder, console: Console) -> Im
             decision = _evaluate(run, record_folder, console)
             record = replace(record, decision=decision)
             record_folder.write(record)
+            refresh_card(run, partial(say, console=console))
     assert record.decision is not None
     improvement = Improvement(run.path, record.decision, record.installed)
     say(str(improvement), console)
@@ -139,6 +141,7 @@ def _resume(run: RunFolder, record_folder: RecordFolder, console: Console) -> Im
         old = RunFolder(Path(record.run))
         name = replacement.install(old, run.best or _last(run), record_folder, record)
         record_folder.write(replace(record, installed=name))
+        refresh_card(old, partial(say, console=console))
         improvement = replace(improvement, installed=name)
     return improvement
 

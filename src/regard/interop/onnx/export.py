@@ -1,0 +1,155 @@
+"""Export a run to a folder with two ONNX graphs and a manifest: see docs/interop.md for their interface."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from regard.checkpoints.checkpoint import Checkpoint
+from regard.contract import Seq2Seq, State
+from regard.errors import CheckpointError, ConfigError
+from regard.interop.export_folder import new_folder
+from regard.interop.onnx.graphs import EncoderGraph, Leaf, StepGraph, named_leaves
+from regard.interop.onnx.manifest import ENCODER, FILE, STEP, GraphSpec, TensorSpec, as_json, manifest
+from regard.special_tokens import BOS, EOS, PAD
+
+OPSET = 18  # what PyTorch 2.9 writes without conversion
+
+USAGE = """\
+from regard.inference.translator import Translator
+from regard.interop.onnx.runtime import OnnxModel
+model = OnnxModel({folder!r})
+translator = Translator(model, model.tokenizers, model.search)
+print(translator.translate(["a line"])[0].text)
+"""
+
+
+def export_onnx(checkpoint: Checkpoint, out: Path) -> str:
+    """Write the run to the folder `out` and return example Python code that translates with it.
+
+    Raises:
+        CheckpointError: The model cannot be traced, or the folder cannot be written.
+        ConfigError: onnx or onnxscript is not installed.
+    """
+    _check_installed()
+    model = copy.deepcopy(checkpoint.model).float().eval().requires_grad_(False)
+    with new_folder(out) as folder, torch.no_grad():
+        small, large = _Example.of(model, rows=3, length=5, steps=2), _Example.of(model, rows=4, length=7, steps=4)
+        encoder = _export(EncoderGraph(model), ["source"], [small.source], [large.source], folder / ENCODER)
+        step_graph = StepGraph(model, small.state)
+        names = ["tokens", *step_graph.names]
+        step = _export(step_graph, names, small.step_inputs, large.step_inputs, folder / STEP)
+        (folder / FILE).write_text(as_json(manifest(checkpoint, encoder, step)), encoding="utf-8")
+        checkpoint.tokenizers.save(folder)
+    return USAGE.format(folder=str(out))
+
+
+@dataclass(frozen=True)
+class _Example:
+    """Inputs of both graphs. Two examples of other sizes show which axes have no fixed size."""
+
+    source: Tensor  # (N, S)
+    tokens: Tensor  # (N,)
+    state: State
+
+    @classmethod
+    def of(cls, model: Seq2Seq, rows: int, length: int, steps: int) -> _Example:
+        """Return an example with this many rows, after this many steps."""
+        source = torch.full((rows, length), EOS)
+        source[0, -1] = PAD
+        encoder, tokens = EncoderGraph(model), torch.full((rows,), BOS)
+        state = encoder.initial_state(source)
+        for _ in range(steps):
+            state = model.decoder.step(tokens, state).state
+        return cls(source, tokens, state)
+
+    @property
+    def step_inputs(self) -> list[Leaf]:
+        """The inputs of the graph of a step."""
+        return [self.tokens, *(leaf.value for leaf in named_leaves(self.state))]
+
+
+_AXES = {(3, 4): "rows", (5, 7): "source_length", (2, 4): "target_length", (3, 5): "next_target_length"}
+"""Names of axes by their sizes in the two examples."""
+
+
+def _spec(name: str, small: Leaf, large: Leaf) -> TensorSpec:
+    if not (isinstance(small, Tensor) and isinstance(large, Tensor)):
+        return TensorSpec(name, "int64", ())
+    sizes = zip(small.shape, large.shape, strict=True)
+    shape = (a if a == b else _AXES.get((a, b), "memory_length") for a, b in sizes)
+    return TensorSpec(name, str(small.dtype).removeprefix("torch."), tuple(shape))
+
+
+def _export(graph: nn.Module, names: list[str], small: list[Leaf], large: list[Leaf], path: Path) -> GraphSpec:
+    """Trace a graph with the small example, and write it with axes that differ between the examples dynamic."""
+    outputs, large_outputs = graph(*small), graph(*large)
+    inputs = list(map(_spec, names, small, large))
+    dims = {name: torch.export.Dim(name) for name in (*_AXES.values(), "memory_length")}
+    shapes = [
+        {axis: dims[size] for axis, size in enumerate(spec.shape) if isinstance(size, str)}
+        if isinstance(value, Tensor)
+        else torch.export.Dim.DYNAMIC
+        for spec, value in zip(inputs, small, strict=True)
+    ]
+    with _quiet():
+        try:
+            program = torch.export.export(
+                graph, tuple(small), dynamic_shapes=_by_parameter(graph, shapes), strict=False
+            )
+            onnx_program = torch.onnx.export(
+                program, input_names=names, output_names=list(outputs), dynamo=True, opset_version=OPSET, verbose=False
+            )
+        except Exception as error:  # whatever the tracing of a plugin's code raises
+            raise CheckpointError(
+                f"PyTorch cannot trace the model: {_first_line(error)}",
+                where="onnx",
+                fix="in the code that runs the encoder and a step, write size(0) for len(), and branch on no tensor",
+            ) from error
+    assert onnx_program is not None
+    assert [value.name for value in onnx_program.model.graph.outputs] == list(outputs)
+    onnx_program.save(path)
+    return GraphSpec(inputs, [_spec(name, outputs[name], large_outputs[name]) for name in outputs])
+
+
+def _by_parameter(graph: nn.Module, shapes: Sequence[Any]) -> dict[str, Any]:
+    if isinstance(graph, EncoderGraph):
+        return {"source": shapes[0]}
+    return {"tokens": shapes[0], "leaves": tuple(shapes[1:])}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _check_installed() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(f"{error.name} is not installed", where="onnx", fix="pip install 'regard[onnx]'") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence PyTorch's remarks on operators that no model has."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnx_ir", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
