@@ -22,6 +22,7 @@ PAPERS = (
     "modern",
 )
 TASKS = (
+    "lessons",
     "training",
     "data",
     "doctor",
