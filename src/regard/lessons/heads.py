@@ -19,7 +19,7 @@ Pairs = Sequence[tuple[str, str]]
 
 COMPLETE, NO_POSITIONS, NO_MASK = "dates-transformer2017", "dates-no-positions", "dates-no-mask"
 SIZES = (1, 2)  # dates in a source, in training and in the test
-COUNT = 200  # test pairs of each size
+COUNT = 100  # test pairs of each size
 EXAMPLES = 12
 SEPARATORS = " ,;.-"
 RARE = 0.005  # characters whose share of the training sources is below

@@ -179,7 +179,8 @@ def _split(text: str, start: int, end: int) -> Iterator[Number]:
             continue
         at = match.start()
         for part in _SEPARATOR.split(match[0]):
-            yield Number(at, at + len(part), part, frozenset({Decimal(part[:_MAX_DIGITS])}), is_part=is_part)
+            if part:  # nothing precedes a leading point, as in .1.2.3
+                yield Number(at, at + len(part), part, frozenset({Decimal(part[:_MAX_DIGITS])}), is_part=is_part)
             at += len(part) + 1
 
 

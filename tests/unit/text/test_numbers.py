@@ -70,6 +70,11 @@ def test_differences(source: str, target: str, differences: list[str]) -> None:
     assert [str(difference) for difference in find_differences(source, target, ("en", "de"))] == differences
 
 
+@pytest.mark.parametrize("text", [".1.2.3", "x .12345678901234567890"])
+def test_parts_after_a_leading_point_are_numbers(text: str) -> None:
+    assert [number.text for number in find_numbers(text)] == text.lstrip("x .").split(".")
+
+
 def test_small_numbers_may_be_words_in_an_unknown_language() -> None:
     assert find_differences("7 dogs", "xyz", ("en", "xx")) == find_differences("7 dogs", "xyz") == []
     assert find_differences("17 dogs", "xyz")

@@ -40,7 +40,7 @@ export async function draw(place) {
     const top = 46;
     const size = cell * inputs.length;
     const system = systems[state.isMasked ? "with" : "without"];
-    const head = copyingHead(systems[state.isMasked ? "with" : "without"].weights);
+    const head = copyingHead(system.weights);
     const children = [text(left, 16, "looked at →", "small quiet"), text(left + size + 17, 16, "writes", "small quiet", "middle")];
     inputs.forEach((token, at) => children.push(text(left + cell * (at + 0.5), top - 8, shown(token), "mono", "middle"), text(left - 8, top + cell * (at + 0.5) + 5, shown(token), "mono", "end")));
     inputs.forEach((_token, row) => {
@@ -62,7 +62,7 @@ export async function draw(place) {
   }
 
   function paintResults(children, x, y, { loss, exact, output }) {
-    children.push(text(x, y, state.isMasked ? "trained with the mask" : "trained without the mask", `title ${state.isMasked ? "b" : "wrong"}`));
+    children.push(text(x, y, state.isMasked ? "trained with the mask, 800 steps" : "trained without, 200 steps", `title ${state.isMasked ? "b" : "wrong"}`));
     const lines = [["loss per token, reading the right target", number(loss, loss < 0.001 ? 5 : 4)], ["right outputs when it has to decode", percent(exact)], [`output for “${source}”`, output || "nothing"], ["right would be", target.slice(0, -1).join("")]];
     lines.forEach(([label, value], at) => children.push(text(x, y + 34 + 52 * at, label, "small quiet"), text(x, y + 56 + 52 * at, value.slice(0, 34) + (value.length > 34 ? "…" : ""), "mono title")));
     return y + 56 + 52 * lines.length - 30;

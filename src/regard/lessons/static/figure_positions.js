@@ -7,7 +7,7 @@ const SYSTEMS = [["with positions", "models/dates-transformer2017", "b"], ["with
 const COLUMNS = [["1 date right", (system) => system.exact[0]], ["2 dates right", (system) => system.exact[1]], ["right characters, any order (1 date)", (system) => system.characters[0]], ["same output for shuffled source", (system) => system.unmoved]];
 
 export async function draw(place) {
-  const { positions, examples } = await fetchJson("figures/heads.json");
+  const { positions, examples, pairs } = await fetchJson("figures/heads.json");
   const measured = positions.systems;
   const models = SYSTEMS.map(([, folder]) => new Model(folder));
   const sources = examples.filter((source) => !source.includes(";"));
@@ -15,7 +15,7 @@ export async function draw(place) {
   const frame = new Frame(place, {
     name: "positions",
     caption: "Two models of the same size, trained on the same pairs for as many steps. One adds positions to its embeddings. The other does not: for its encoder, a source is a bag of characters, so that it writes the same output for each order of them. “Positions set to zero” is the first model, from which the positions are taken away after training.",
-    note: "Both models run in this page. The shares are measured on 200 test sources of each size.",
+    note: `Both models run in this page. The shares are measured on ${pairs} test sources of each size.`,
   }, paint);
   const field = html("input", { type: "text", spellcheck: "false", autocomplete: "off", oninput: () => {
     state.source = field.value;
