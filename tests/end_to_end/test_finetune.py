@@ -126,7 +126,8 @@ def test_architectures_with_one_vocabulary_and_two(
     regard.train(config.model_copy(update={"model": model, "tokenizer": tokenizer}), tmp_path / "old", console=QUIET)
     (tmp_path / "new.toml").write_text(
         f'[data]\nsource = "{letters}/new.src"\ntarget = "{letters}/new.tgt"\n'
-        f'[start]\ncheckpoint = "old"\nnew_tokens = 2\n[train]\nmax_steps = 2\ncheckpoint_every = 2\nmetric = "loss"\ndevice = "cpu"\n'
+        f'[start]\ncheckpoint = "old"\nnew_tokens = 2\n'
+        f'[train]\nmax_steps = 2\ncheckpoint_every = 2\nmetric = "loss"\ndevice = "cpu"\n'
     )
     new = regard.read_recipe(tmp_path / "new.toml")
     assert (new.model, new.tokenizer) == (model, tokenizer)
