@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -290,9 +291,12 @@ def test_several_workers_say_what_one_says(
     assert translate_lines(run, lines, "--workers", "2", *options) == translate_lines(
         run, lines, "--workers", "1", *options
     )
-    # The second time, one process gets the chunks of both: a process takes seconds to start.
-    pool = workers.ProcessPoolExecutor
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda _, *rest, **more: pool(1, *rest, **more))
+
+    def pool_of_one(_: int, *arguments: Any, **options: Any) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, *arguments, **options)
+
+    # Here, one process gets the chunks of both: a process takes seconds to start.
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", pool_of_one)
     assert translate_lines(run, lines, "--workers", "2", "--constraints", wishes) == translate_lines(
         run, lines, "--constraints", wishes
     )
