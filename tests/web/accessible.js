@@ -19,13 +19,13 @@
     if (!one.textContent.trim() && !one.ariaLabel) problems.push(`${named(one)} has no text`);
   }
   for (const one of all.filter((one) => one.matches("button, input, select") && !one.matches(".hidden"))) {
-    const box = one.type === "checkbox" ? one.closest("label").getBoundingClientRect() : one.getBoundingClientRect();
+    const box = ["checkbox", "radio"].includes(one.type) ? one.closest("label").getBoundingClientRect() : one.getBoundingClientRect();
     if (box.height < 24 || box.width < 18) problems.push(`${named(one)} is small: ${box.width} by ${box.height}`);
   }
   for (const one of document.querySelectorAll("[role=region], [role=group]")) if (!one.ariaLabel) problems.push(`${named(one)} has no name`);
   for (const one of all) if (one.tabIndex > 0) problems.push(`${named(one)} has a positive tabindex`);
   for (const one of document.querySelectorAll("svg, img")) {
-    if (one.getAttribute("aria-hidden") !== "true" && !one.getAttribute("alt")) problems.push(`${named(one)} has no alternative text`);
+    if (one.getAttribute("aria-hidden") !== "true" && !one.getAttribute("alt") && !one.ariaLabel) problems.push(`${named(one)} has no alternative text`);
   }
   if (!document.documentElement.lang) problems.push("no lang attribute");
   if (!document.title) problems.push("no title");

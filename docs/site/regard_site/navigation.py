@@ -9,6 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[3]
 LESSONS = "src/regard/lessons"
+SECTIONS = ("start", "learn", "use", "papers", "lookup", "design", "coming-from", "comparison", "results")
 PAPERS = (
     "cho2014",
     "sutskever2014",
@@ -21,9 +22,12 @@ PAPERS = (
     "modern",
 )
 TASKS = (
+    "lessons",
     "training",
     "data",
     "doctor",
+    "low-resource",
+    "fine-tuning",
     "search",
     "documents",
     "terms",
@@ -31,13 +35,19 @@ TASKS = (
     "page",
     "confidence",
     "corrections",
+    "cpu-speed",
+    "gpus",
     "scale",
     "attend",
     "analyze",
     "compare",
     "python",
     "interop",
+    "publish",
 )
+
+
+TOOLKITS = ("fairseq", "opennmt-py", "joeynmt", "sockeye", "marian", "hugging-face")
 
 
 def _lessons() -> list[str]:
@@ -45,17 +55,26 @@ def _lessons() -> list[str]:
     return [path.relative_to(ROOT).with_suffix("").as_posix() for path in pages]
 
 
+def _pages_without_place(listed: set[str]) -> list[str]:
+    """Return the pages of docs that no section names, so that a new page is on the site without a line here."""
+    pages = (path.relative_to(ROOT).with_suffix("").as_posix() for path in sorted((ROOT / "docs").rglob("*.md")))
+    return [page for page in pages if page not in listed]
+
+
 def sections() -> dict[str, list[str]]:
     """Return the pages below each page, by their paths in the repository without suffix."""
-    return {
-        "README": ["docs/learn", "docs/use", "docs/papers", "docs/lookup", "docs/design", "docs/results"],
+    pages = {
+        "README": [f"docs/{name}" for name in SECTIONS],
         "docs/learn": _lessons(),
         "docs/use": [f"docs/{name}" for name in TASKS],
         "docs/papers": [f"docs/papers/{name}" for name in PAPERS],
-        "docs/lookup": ["docs/reference"],
-        "docs/design": ["docs/map", "docs/extending", "CONTRIBUTING"],
+        "docs/lookup": ["docs/reference", "docs/api", "docs/cli"],
+        "docs/design": ["docs/map", "docs/extending", "docs/versions", "CONTRIBUTING", "SECURITY"],
+        "docs/coming-from": [f"docs/coming-from/{name}" for name in TOOLKITS],
         "docs/results": ["recipes/RESULTS", "benchmarks/RESULTS", "CHANGELOG"],
     }
+    pages["docs/use"] += _pages_without_place({page for section in pages.values() for page in section})
+    return pages
 
 
 def documents() -> Iterator[str]:

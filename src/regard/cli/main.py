@@ -26,6 +26,7 @@ from regard.cli import (
     import_,
     improve,
     inspect,
+    lesson,
     publish,
     score,
     serve,
@@ -79,6 +80,7 @@ app.command("shortlist", cls=ModelCommand, epilog=shortlist.EXAMPLES, rich_help_
 app.command("export", cls=ModelCommand, epilog=export.EXAMPLES, rich_help_panel="Speed and exchange")(export.export)
 app.command("publish", cls=ModelCommand, epilog=publish.EXAMPLES, rich_help_panel="Speed and exchange")(publish.publish)
 app.command("import", cls=TorchCommand, epilog=import_.EXAMPLES, rich_help_panel="Speed and exchange")(import_.import_)
+app.command("lesson", cls=PluginCommand, epilog=lesson.EXAMPLES, rich_help_panel="Get started")(lesson.lesson)
 app.command("demo", cls=TorchCommand, epilog=demo.EXAMPLES, rich_help_panel="Get started")(demo.demo)
 app.command("version", cls=Command, epilog=version.EXAMPLES, rich_help_panel="Get started")(version.version)
 

@@ -1,0 +1,115 @@
+"""The checker of the lessons' exercises, and the data of their measured figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regard.errors import ConfigError, suggest
+
+FIGURES = Path(__file__).parent / "static" / "figures"
+
+Verify = Callable[[Any], str]
+"""Returns why an answer is wrong, or nothing if it is right."""
+
+
+def check(exercise: str, answer: object) -> bool:
+    """Check the answer to an exercise, print the result, and return whether the answer is right.
+
+    Args:
+        exercise: The number of the exercise, such as `1.2`.
+        answer: A number, several numbers, or a function: what the exercise asks for.
+
+    Raises:
+        ConfigError: There is no such exercise.
+    """
+    if exercise not in EXERCISES:
+        raise ConfigError(
+            f"there is no exercise `{exercise}`", where="regard.lessons.check", fix=suggest(exercise, sorted(EXERCISES))
+        )
+    try:
+        problem = EXERCISES[exercise](answer)
+    except Exception as error:  # whatever the reader's function raises
+        problem = f"{type(error).__name__}: {error}"
+    print(f"{exercise}: " + (f"not yet: {problem}" if problem else "right"))
+    return not problem
+
+
+def figure(name: str) -> Any:
+    """Return the data of a measured figure, such as `bottleneck`. Raise ConfigError if there is none of that name."""
+    path = FIGURES / f"{name}.json"
+    if not path.is_file():
+        names = sorted(path.stem for path in FIGURES.glob("*.json"))
+        raise ConfigError(f"there is no figure `{name}`", where="regard.lessons.figure", fix=suggest(name, names))
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _numbers(*expected: float, tolerance: float = 0.0, hint: str = "") -> Verify:
+    """Return a check of one number or several, each within the tolerance."""
+
+    def verify(answer: Any) -> str:
+        values = np.atleast_1d(np.asarray(answer, dtype=float)).flatten()
+        if len(values) != len(expected):
+            return f"the answer has {len(expected)} numbers, and yours has {len(values)}"
+        wrong = [place for place, value in enumerate(values) if not abs(value - expected[place]) <= tolerance]
+        if not wrong:
+            return ""
+        which = "the number" if len(expected) == 1 else f"number {wrong[0] + 1}"
+        return f"{which} is not right" + (f"; {hint}" if hint else "")
+
+    return verify
+
+
+def _function(solution: Callable[..., Any], arguments: Callable[[np.random.Generator], tuple[Any, ...]]) -> Verify:
+    """Return a check of a function, which is called with several random arguments."""
+
+    def verify(answer: Any) -> str:
+        if not callable(answer):
+            return "the answer is a function; give the function itself, without calling it"
+        rng = np.random.default_rng(1)
+        for _ in range(3):
+            values = arguments(rng)
+            expected, result = np.asarray(solution(*values)), answer(*values)
+            if result is None:
+                return "the function returns nothing"
+            computed = np.asarray(result, dtype=float)
+            if computed.shape != expected.shape:
+                return f"the result has the shape {computed.shape}, and should have {expected.shape}"
+            if not np.allclose(computed, expected, atol=1e-6):
+                return f"the largest error is {np.abs(computed - expected).max():.3g}"
+        return ""
+
+    return verify
+
+
+def _below_half(answer: Any) -> str:
+    digits = figure("bottleneck")["digits"]
+    pairs = zip(digits["sizes"], digits["exact"]["cho2014"], strict=True)
+    first = next(size for size, share in pairs if share < 0.5)
+    return _numbers(first, hint="it is the first length whose share is below 0.5")(answer)
+
+
+def _weights(rng: np.random.Generator, size: int) -> np.ndarray[Any, Any]:
+    weights = np.exp(rng.normal(size=size))
+    return np.asarray(weights / weights.sum())
+
+
+def _additive_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
+    return (
+        rng.normal(size=4), rng.normal(size=(6, 5)), rng.normal(size=(3, 4)), rng.normal(size=(3, 5)),
+        rng.normal(size=3),
+    )  # fmt: skip
+
+
+EXERCISES: Mapping[str, Verify] = {
+    "1.1": _numbers(64, 1664, hint="count the end token, and both directions of bahdanau2014"),
+    "1.2": _below_half,
+    "1.3": _function(lambda weights, states: weights @ states, lambda rng: (_weights(rng, 6), rng.normal(size=(6, 4)))),
+    "3.1": _numbers(0.140, 0.284, 0.576, tolerance=0.002, hint="divide the dot products by the square root of 2"),
+    "3.2": _function(lambda q, keys, w, u, v: np.tanh(w @ q + keys @ u.T) @ v, _additive_arguments),
+    "3.3": _function(lambda weights: np.diag(weights) - np.outer(weights, weights), lambda rng: (_weights(rng, 5),)),
+}

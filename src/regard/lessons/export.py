@@ -1,0 +1,77 @@
+"""Models of lessons and runs of readers as ONNX, for the page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+SUMMARY = "summary"  # the output of cho2014's encoder that no decoder reads, but a figure draws: c
+
+EXAMPLES = 20  # of a run
+
+
+def export_model(run: Path, folder: Path) -> None:
+    """Export a run's best checkpoint into `folder`, which is replaced.
+
+    Raises:
+        CheckpointError: The run cannot be read or exported.
+        ConfigError: A package that the export needs is not installed.
+    """
+    from regard.checkpoints.checkpoint import load_checkpoint
+    from regard.checkpoints.run_folder import resolve_checkpoint
+    from regard.interop.onnx.export import export_onnx
+
+    checkpoint = load_checkpoint(resolve_checkpoint(run))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    export_onnx(checkpoint, folder)
+    if checkpoint.config.model.architecture == "cho2014":
+        add_summary(folder)
+
+
+def write_examples(run: Path, folder: Path) -> None:
+    """Write sources of the run's dev set as `examples.json`; none if the run has no readable dev set."""
+    from regard.checkpoints.run_folder import PREPARED, RunFolder
+    from regard.files import read_regular_file
+
+    try:
+        table = json.loads(read_regular_file(RunFolder(run).data / PREPARED))
+        sources = [source for source, _ in table["dev"] if isinstance(source, str)]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        sources = []
+    short = sorted((source for source in dict.fromkeys(sources) if source.isprintable()), key=len)[:EXAMPLES]
+    (folder / "examples.json").write_text(json.dumps(short, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def add_summary(folder: Path) -> None:
+    """Make the vector c of an exported cho2014 an output of its encoder: what both parts of its memory are made of."""
+    import onnx
+
+    path = folder / "encoder.onnx"
+    model = onnx.load(path)
+    producers = {name: node for node in model.graph.node for name in node.output}
+    inputs = [_ancestors(producers, output) for output in ("source.to_unit", "source.to_output")]
+    (node,) = [node for node in model.graph.node if node.op_type == "Tanh" and node.output[0] in inputs[0] & inputs[1]]
+    width = next(output for output in model.graph.output if output.name == "hidden").type
+    identity = onnx.helper.make_node("Identity", [node.output[0]], [SUMMARY])
+    model.graph.node.append(identity)
+    model.graph.output.append(onnx.helper.make_value_info(SUMMARY, width))
+    onnx.save(model, path)
+    manifest_path = folder / "manifest.json"
+    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    hidden = next(tensor for tensor in manifest["encoder"]["outputs"] if tensor["name"] == "hidden")
+    manifest["encoder"]["outputs"].append({**hidden, "name": SUMMARY})
+    manifest_path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _ancestors(producers: dict[str, object], name: str) -> set[str]:
+    """Return the names of all tensors that a tensor is computed from."""
+    names: set[str] = set()
+    waiting = [name]
+    while waiting:
+        node = producers.get(waiting.pop())
+        new = set(getattr(node, "input", ())) - names
+        names |= new
+        waiting += new
+    return names

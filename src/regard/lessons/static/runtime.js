@@ -1,0 +1,42 @@
+// Models in the page: a worker that holds them, started with the first model.
+let worker = null;
+let numbers = 0;
+const waiting = new Map();
+
+function start() {
+  worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  worker.onmessage = ({ data: { id, result, error } }) => {
+    const { resolve, reject } = waiting.get(id);
+    waiting.delete(id);
+    if (error) reject(new Error(error));
+    else resolve(result);
+  };
+  worker.onerror = (event) => {
+    for (const { reject } of waiting.values()) reject(new Error(event.message || "the worker cannot be started"));
+    waiting.clear();
+    worker = null;
+  };
+}
+
+function call(kind, body) {
+  if (!worker) start();
+  numbers += 1;
+  const id = numbers;
+  return new Promise((resolve, reject) => {
+    waiting.set(id, { resolve, reject });
+    worker.postMessage({ id, kind, ...body });
+  });
+}
+
+// A model: a folder with what `regard export RUN DIR --to onnx` writes.
+export class Model {
+  constructor(folder) {
+    this.folder = new URL(folder.endsWith("/") ? folder : `${folder}/`, import.meta.url).href;
+  }
+  // The manifest; loads the model if it is not loaded yet.
+  load() { return call("load", { folder: this.folder }); }
+  // { ids, pieces, memory } of a source text; memory has the encoder's tensors by name, each { dims, data }.
+  encode(text) { return call("encode", { folder: this.folder, text }); }
+  // The translations of a text, best first. Settings override the run's [search]; see search.js for a hypothesis.
+  translate(text, settings = {}, topBeams = 1) { return call("translate", { folder: this.folder, text, settings, topBeams }); }
+}

@@ -1,0 +1,122 @@
+// Runs models with onnxruntime-web, on one thread, apart from the page. See runtime.js for the messages.
+import * as ort from "./ort/ort.wasm.bundle.min.mjs";
+import { beamSearch, lengthLimit } from "./search.js";
+import { makeTokenizer } from "./tokenizers.js";
+
+const EOS = 2;
+const models = new Map(); // promises, by folder
+let runtime = null;
+
+async function read(address) {
+  const response = await fetch(address);
+  if (!response.ok) throw new Error(`${new URL(address).pathname} cannot be loaded (status ${response.status})`);
+  return response;
+}
+
+async function startRuntime() {
+  const { body } = await read(new URL("ort/ort-wasm-simd-threaded.wasm.gz", import.meta.url));
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmBinary = await new Response(body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+
+async function loadModel(folder) {
+  runtime ??= startRuntime();
+  const [manifest, names] = await Promise.all(["manifest.json", "tokenizer.json"].map(async (name) => (await read(folder + name)).json()));
+  const vocabulary = (side) => async () => (await read(`${folder}${names[side]}.vocabulary.json`)).json();
+  const [source, target] = await Promise.all(["source", "target"].map((side) => makeTokenizer(manifest.tokenizers[side], vocabulary(side))));
+  await runtime;
+  const [encoder, step] = await Promise.all([manifest.encoder, manifest.step].map(async ({ file }) => {
+    const content = new Uint8Array(await (await read(folder + file)).arrayBuffer());
+    return ort.InferenceSession.create(content, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
+  }));
+  return { manifest, source, target, encoder, step };
+}
+
+function load(folder) {
+  if (!models.has(folder)) models.set(folder, loadModel(folder));
+  return models.get(folder);
+}
+
+const int64 = (numbers, dims) => new ort.Tensor("int64", BigInt64Array.from(numbers, BigInt), dims);
+
+async function encode(model, text) {
+  const ids = [...model.source.encode(text), EOS];
+  const tensors = await model.encoder.run({ source: int64(ids, [1, ids.length]) });
+  return { ids, tensors };
+}
+
+// A tensor whose first axis has the given rows of another one; one without axes is shared by all rows.
+function selectRows(tensor, rows) {
+  if (!tensor.dims.length || rows.every((row, place) => row === place) && rows.length === tensor.dims[0]) return tensor;
+  const size = tensor.data.length / tensor.dims[0];
+  const data = new tensor.data.constructor(rows.length * size);
+  rows.forEach((row, place) => data.set(tensor.data.subarray(row * size, (row + 1) * size), place * size));
+  return new ort.Tensor(tensor.type, data, [rows.length, ...tensor.dims.slice(1)]);
+}
+
+const rowsOf = ({ dims, data }) => Array.from({ length: dims[0] }, (_, row) => data.subarray((row * data.length) / dims[0], ((row + 1) * data.length) / dims[0]));
+
+// What search.js calls: the decoder of one encoded sentence.
+function makeDecoder({ manifest, step }, tensors) {
+  const first = (name) => tensors[name];
+  const memory = Object.fromEntries(manifest.memory.map((name) => [name, first(name)]));
+  let state = Object.fromEntries(manifest.state.map(({ input }) => [input, first(input)]));
+  return {
+    async step(tokens, parents) {
+      const feeds = { tokens: int64(tokens, [tokens.length]) };
+      for (const [name, tensor] of Object.entries(state)) feeds[name] = selectRows(tensor, parents);
+      for (const [name, tensor] of Object.entries(memory)) feeds[name] = selectRows(tensor, tokens.map(() => 0));
+      for (const name of Object.keys(feeds)) if (!step.inputNames.includes(name)) delete feeds[name];
+      const outputs = await step.run(feeds);
+      state = Object.fromEntries(manifest.state.map(({ input, output }) => [input, outputs[output]]));
+      return { rows: rowsOf(outputs.log_probabilities), attention: outputs.attention ? rowsOf(outputs.attention).map((weights) => meanOfHeads(weights, outputs.attention.dims)) : null };
+    },
+  };
+}
+
+// The mean of the attention (layers, heads, S) of a row over layers and heads.
+function meanOfHeads(weights, dims) {
+  const width = dims.at(-1);
+  const count = weights.length / width;
+  return Array.from({ length: width }, (_, place) => {
+    let sum = 0;
+    for (let head = 0; head < count; head += 1) sum += weights[head * width + place];
+    return sum / count;
+  });
+}
+
+const plain = (tensors) => Object.fromEntries(Object.entries(tensors).map(([name, { dims, data }]) => [name, { dims: [...dims], data: Array.from(data, Number) }]));
+
+const KINDS = {
+  async load({ folder }) {
+    return (await load(folder)).manifest;
+  },
+  async encode({ folder, text }) {
+    const model = await load(folder);
+    const { ids, tensors } = await encode(model, text);
+    return { ids, pieces: model.source.pieces(ids), memory: plain(tensors) };
+  },
+  async translate({ folder, text, settings, topBeams }) {
+    const model = await load(folder);
+    const { ids, tensors } = await encode(model, text);
+    const search = { ...model.manifest.search, ...settings };
+    const { hypotheses } = await beamSearch(makeDecoder(model, tensors), lengthLimit(ids.length - 1, search), search, topBeams);
+    return hypotheses.map((best) => ({
+      ...best,
+      output: model.target.decode(best.tokens),
+      outputPieces: model.target.pieces(best.isFinished ? [...best.tokens, EOS] : best.tokens),
+    }));
+  },
+};
+
+// One request at a time, in order: a session cannot run two.
+let last = Promise.resolve();
+self.onmessage = ({ data }) => {
+  last = last.then(async () => {
+    try {
+      self.postMessage({ id: data.id, result: await KINDS[data.kind](data) });
+    } catch (error) {
+      self.postMessage({ id: data.id, error: error.message || String(error) });
+    }
+  });
+};

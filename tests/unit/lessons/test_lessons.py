@@ -1,0 +1,165 @@
+"""The lessons: what each has, that their notebooks run, and the checker of their exercises."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from tests.end_to_end.helpers import call
+
+import regard.lessons
+from regard.errors import ConfigError
+from regard.lessons.exercises import EXERCISES
+from regard.lessons.models import LESSON_MODELS
+from regard.lessons.pages import FOLDER, Lesson, expand_sources, lessons
+from regard.lessons.render import render_lesson
+from regard.lessons.server import LessonServer
+from regard.lessons.tasks import TASKS
+
+LESSONS = lessons()
+STATIC = FOLDER / "static"
+MEGABYTE = 1_000_000
+
+
+def notebook_code(lesson: Lesson) -> list[str]:
+    notebook = json.loads(lesson.notebook.read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+@pytest.fixture(params=LESSONS, ids=lambda lesson: lesson.name)
+def lesson(request: pytest.FixtureRequest) -> Lesson:
+    lesson: Lesson = request.param
+    return lesson
+
+
+def test_a_lesson_has_code_formulas_figures_and_three_exercises_with_answers(lesson: Lesson) -> None:
+    page = render_lesson(lesson, LESSONS)
+    assert "<h1>" in page
+    assert "source=" not in page
+    assert 'class="nf"' in page or 'class="nc"' in page  # code of the models
+    assert "<math" in page
+    assert "$" not in re.sub(r"<pre>.*?</pre>", "", page, flags=re.DOTALL)
+    exercises = re.findall(rf"<h3>({lesson.number}\.\d)", page)
+    assert exercises == [f"{lesson.number}.{place}" for place in (1, 2, 3)]
+    assert set(exercises) <= set(EXERCISES)
+    assert page.count("<details><summary>Answer</summary>") == 3
+    for name in re.findall(r'data-figure="(\w+)"', page):
+        assert (STATIC / f"figure_{name}.js").is_file()
+
+
+def test_code_in_lessons_is_that_of_the_models() -> None:
+    shown = expand_sources("```python source=regard.nn.attention:masked_softmax\n```\n")
+    assert "`masked_softmax` in `src/regard/nn/attention.py`" in shown
+    assert "return scores.masked_fill(~mask, -math.inf).softmax(-1)" in shown
+    assert '"""' not in shown
+    assert "lambda" not in shown
+    with pytest.raises(ConfigError, match=r"there is no `hard_softmax` in regard\.nn\.attention"):
+        expand_sources("```python source=regard.nn.attention:hard_softmax\n```\n")
+
+
+def test_a_notebook_answers_all_exercises(
+    lesson: Lesson, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mpl.use("Agg")
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
+    namespace: dict[str, Any] = {}
+    for cell in notebook_code(lesson):
+        exec(cell, namespace)
+    output = capsys.readouterr().out
+    for place in (1, 2, 3):
+        assert f"{lesson.number}.{place}: right" in output
+    assert "not yet" not in output
+
+
+@pytest.mark.slow
+def test_a_notebook_runs_in_jupyter(lesson: Lesson) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook: Any = nbformat.read(lesson.notebook, as_version=4)  # type: ignore[no-untyped-call]
+    NotebookClient(notebook, timeout=300).execute()
+
+
+def test_the_command_serves_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[str] = []
+    opened: list[str] = []
+    monkeypatch.setattr(LessonServer, "serve_forever", lambda server: served.append(server.address))
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    result = call("lesson")
+    assert result.code == 0, result.err
+    assert opened == served
+    assert served[0] in result.err
+    assert call("lesson", "--no-browser").code == 0
+    assert len(opened) == 1
+    missing = call("lesson", "runs/missing")
+    assert missing.code == 1
+    assert "runs/missing" in missing.err
+
+
+def test_the_checker_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not regard.lessons.check("1.1", (64, 1536))
+    assert not regard.lessons.check("1.1", 64)
+    assert not regard.lessons.check("1.3", lambda weights, states: states.mean(0))
+    assert not regard.lessons.check("3.2", 3.0)
+    assert not regard.lessons.check("3.3", lambda weights: weights)
+    assert not regard.lessons.check("3.3", lambda weights: weights.missing)
+    messages = capsys.readouterr().out.splitlines()
+    expected = ["number 2 is not right", "has 2 numbers", "largest error", "a function", "shape", "AttributeError"]
+    for message, part in zip(messages, expected, strict=True):
+        assert part in message
+    with pytest.raises(ConfigError, match=r"no exercise `9\.9`"):
+        regard.lessons.check("9.9", 1)
+    with pytest.raises(ConfigError, match="no figure `bottle`"):
+        regard.lessons.figure("bottle")
+
+
+def test_the_figures_show_what_the_lessons_say() -> None:
+    measured = regard.lessons.figure("bottleneck")
+    for name, trained_to in (("digits", 16), ("dates", 4)):
+        task = measured[name]
+        last = task["sizes"].index(trained_to)
+        plain, attending = task["exact"]["cho2014"], task["exact"]["bahdanau2014"]
+        assert plain[0] > 0.9
+        assert plain[last] < 0.5
+        assert min(attending[: last + 1]) > 0.95
+        assert attending[-1] < 0.6  # longer than in training
+    assert regard.lessons.figure("bottleneck")["digits"]["exact"]["cho2014"][11] > 0.8  # "to about 12"
+
+
+def test_weights_of_the_scores_figure_are_those_of_its_parameters() -> None:
+    dot = regard.lessons.figure("scores")["dot"]["sentences"][0]
+    scores = np.array(dot["queries"]) @ np.array(dot["keys"]).T
+    weights = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    assert np.allclose(weights, dot["weights"], atol=1e-4)
+    assert dot["output"][:-1] == dot["source"][-2::-1]
+
+
+def test_models_in_the_page_are_small() -> None:
+    live = {model.name for model in LESSON_MODELS if model.is_live}
+    folders = {path.name: path for path in (STATIC / "models").iterdir()}
+    assert folders.keys() == live
+    sizes = {name: sum(file.stat().st_size for file in folder.iterdir()) for name, folder in folders.items()}
+    assert max(sizes.values()) < 2 * MEGABYTE
+    assert sum(sizes.values()) < 8 * MEGABYTE
+
+
+def test_tasks_are_the_same_each_time_and_splits_do_not_overlap() -> None:
+    digits = TASKS["digits"]
+    assert digits.make("test", 6, 3) == digits.make("test", 6, 3)
+    train, test = ({source for source, _ in digits.make(split, 6, 200)} for split in ("train", "test"))
+    assert not train & test
+
+
+def test_paths_of_the_runtime_are_recorded_with_their_hash() -> None:
+    import gzip
+    import hashlib
+
+    readme = (STATIC / "ort" / "README.md").read_text(encoding="utf-8")
+    wasm = gzip.decompress((STATIC / "ort" / "ort-wasm-simd-threaded.wasm.gz").read_bytes())
+    assert hashlib.sha256(wasm).hexdigest() in readme
+    assert Path(STATIC / "ort" / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")

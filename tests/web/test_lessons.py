@@ -1,0 +1,299 @@
+"""The lessons in Chromium: their figures, their models in the page, and what they load."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+import pytest
+from playwright.sync_api import Page, Response, expect
+from tests.web.conftest import SIZE, Watch
+
+import regard
+import regard.lessons
+from regard.config.schema import SearchConfig
+from regard.decoding import strategies
+from regard.decoding.strategies import SearchInput
+from regard.interop.onnx.manifest import describe_tokenizer
+from regard.interop.onnx.runtime import OnnxModel
+from regard.lessons.export import export_model, write_examples
+from regard.lessons.pages import FOLDER, lessons
+from regard.lessons.server import LessonServer, pages
+from regard.tokenizers.base import Tokenizer
+from regard.tokenizers.simple import CharacterTokenizer, WordTokenizer
+from regard.tokenizers.subword import SubwordTokenizer
+
+ACCESSIBLE = (Path(__file__).parent / "accessible.js").read_text(encoding="utf-8")
+MODELS = FOLDER / "static" / "models"
+NAMES = [lesson.name for lesson in lessons()]
+OF_FIRST_MODEL = ("/static/models/", "/static/ort/")
+TEXTS = [
+    "The dog runs.", "  two   dogs\tplay\x1cin the\u3000snow ", "", " ", "naïve Zürich ▁ x▁", "日本語 🙂 text",
+    "the then there these", "aaaaaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LessonServer]:
+    with LessonServer(0, pages()) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def page(_watched: tuple[Page, Watch], server: LessonServer, watch: Watch) -> Page:
+    page, _ = _watched
+    page.set_viewport_size(SIZE)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    return page
+
+
+def visit(page: Page, server: LessonServer, name: str, *, again: bool = False) -> None:
+    """Open a lesson, unless it is open, and wait until its figures are drawn and its models have run."""
+    if again or page.url != server.address + name:
+        page.goto("about:blank")
+        page.goto(server.address + name)
+    expect(page.locator(".figure:not([data-ready])")).to_have_count(0)
+    for status in page.locator(".figure .status").all():
+        expect(status).not_to_have_text("Loading the models…")
+
+
+def run(page: Page, code: str, argument: object = None) -> Any:
+    """Return the result of a function of the modules in `static`; `load` imports one of them."""
+    return page.evaluate(
+        f"async (argument) => {{ const load = (name) => import(`/static/${{name}}`); {code} }}", argument
+    )
+
+
+@pytest.mark.parametrize("name", NAMES[::-1])  # the next test goes on with the first
+def test_a_lesson_is_small_local_accessible_and_its_figures_are_saved(
+    page: Page, server: LessonServer, name: str, tmp_path: Path
+) -> None:
+    loaded: dict[str, int] = {}
+
+    def count(response: Response) -> None:
+        loaded[urlsplit(response.url).path] = int(response.headers.get("content-length", "0"))
+
+    page.on("response", count)
+    visit(page, server, name, again=True)
+    page.remove_listener("response", count)
+    before_model = {path: size for path, size in loaded.items() if not path.startswith(OF_FIRST_MODEL)}
+    assert sum(before_model.values()) < 300_000
+    assert sum(loaded.values()) < 6_000_000  # with the runtime and two models
+    page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(ACCESSIBLE) == []
+    for drawing in save_figures(page, tmp_path):
+        assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"
+        assert "var(" not in drawing
+        assert "class=" not in drawing
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.wait_for_timeout(100)  # the figures are drawn again in the next frame
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate(ACCESSIBLE) == []
+
+
+def save_figures(page: Page, folder: Path) -> list[str]:
+    """Save all figures of the page and return their text."""
+    texts = []
+    for number, button in enumerate(page.get_by_role("button", name="Save as SVG").all()):
+        with page.expect_download() as download:
+            button.click()
+        path = folder / f"{number}.svg"
+        download.value.save_as(path)
+        texts.append(path.read_text(encoding="utf-8"))
+    return texts
+
+
+def test_a_long_source_does_not_fit_into_one_vector(page: Page, server: LessonServer) -> None:
+    visit(page, server, "1-bottleneck")
+    status = page.locator(".figure .status")
+    page.get_by_label("Source", exact=True).fill("26277")
+    expect(status).to_have_text("cho2014: 77262, right. bahdanau2014: 77262, right.")
+    source = "7401938265510397"
+    page.get_by_label("Source", exact=True).fill(source)
+    expect(status).to_contain_text(f"bahdanau2014: {source[::-1]}, right.")
+    expect(status).to_contain_text(", wrong. bahdanau2014")
+    page.get_by_label("dates").check()
+    expect(status).to_contain_text(", right. bahdanau2014")
+    expect(page.get_by_label("Length of the source")).to_have_attribute("max", "5")
+
+
+def test_a_beam_in_the_page_equals_regards(page: Page, server: LessonServer) -> None:
+    sources = ["7", "40921", "7401938265510397", "74019382655103975510"]
+    for name in ("digits-bahdanau2014", "digits-cho2014"):
+        for beam_size, settings in (
+            (1, {}),
+            (4, {"length_penalty": 0.6}),
+            (3, {"length_norm": "average", "patience": 0}),
+        ):
+            search = {"beam_size": beam_size, "length_penalty": 0.0, **settings}
+            top = beam_size
+            shown = run(
+                page_at(page, server),
+                "const { Model } = await load('runtime.js');"
+                "const [folder, sources, search, top] = argument;"
+                "const model = new Model(folder);"
+                "return Promise.all(sources.map((source) => model.translate(source, search, top)));",
+                [f"models/{name}", sources, search, top],
+            )
+            expected = expected_translations(OnnxModel(MODELS / name), sources, search, top)
+            assert [[best["output"] for best in row] for row in shown] == [
+                [text for text, _ in row] for row in expected
+            ]
+            for row, expected_row in zip(shown, expected, strict=True):
+                assert [best["score"] for best in row] == pytest.approx([score for _, score in expected_row], abs=2e-5)
+
+
+def page_at(page: Page, server: LessonServer) -> Page:
+    """Return the page at any lesson, so that modules can be imported."""
+    if not page.url.startswith(server.address):
+        visit(page, server, NAMES[0])
+    return page
+
+
+def test_tokenizers_in_the_page_give_the_same_ids(page: Page, server: LessonServer) -> None:
+    sentences = [
+        "the dog runs in the snow",
+        "then there are these dogs",
+        "two dogs play the game",
+        "Zürich is naïve",
+    ] * 5
+    unigram = SubwordTokenizer.train(sentences, 289, "unigram")
+    simple: list[CharacterTokenizer | WordTokenizer] = [
+        CharacterTokenizer.train(sentences, 100),
+        WordTokenizer.train(sentences, 12),
+    ]
+    vocabularies = [[tokenizer.vocabulary.token(id) for id in range(tokenizer.size)] for tokenizer in simple]
+    shown = run(
+        page_at(page, server),
+        "const { CharacterTokenizer, WordTokenizer, UnigramTokenizer } = await load('tokenizers.js');"
+        "const { vocabularies: [characters, words], unigram, texts } = argument;"
+        "const all = [new CharacterTokenizer(characters), new WordTokenizer(words), new UnigramTokenizer(unigram)];"
+        "return all.map((tokenizer) => texts.map((text) => { const ids = tokenizer.encode(text);"
+        "return [ids, tokenizer.decode(ids), tokenizer.pieces(ids)]; }));",
+        {"vocabularies": vocabularies, "unigram": describe_tokenizer(unigram), "texts": TEXTS},
+    )
+    tokenizers: list[Tokenizer] = [*simple, unigram]
+    for tokenizer, results in zip(tokenizers, shown, strict=True):
+        for text, result in zip(TEXTS, results, strict=True):
+            ids = tokenizer.encode(text)
+            assert result == [ids, tokenizer.decode(ids), tokenizer.pieces(ids)], text
+    damaged = [unigram.byte_ids[byte] for byte in b"\xc3\xc3\xbc\xe2\x82 \xf0\x9f"]
+    decoded = run(
+        page,
+        "const { UnigramTokenizer } = await load('tokenizers.js');"
+        "return new UnigramTokenizer(argument[0]).decode(argument[1]);",
+        [describe_tokenizer(unigram), damaged],
+    )
+    assert decoded == unigram.decode(damaged)
+
+
+def test_scores_in_the_page_are_those_of_the_models(page: Page, server: LessonServer) -> None:
+    measured = regard.lessons.figure("scores")
+    computed = run(
+        page_at(page, server),
+        "const { parts } = await load('figure_scores.js'); const { softmax } = await load('scores.js');"
+        "const weights = (kind, query, keys, parameters) => softmax(parts(kind, query, keys, parameters).scores);"
+        "return Object.fromEntries(Object.entries(argument).map(([kind, { sentences, parameters }]) => [kind,"
+        "sentences.map(({ queries, keys }) => queries.map((query) => weights(kind, query, keys, parameters)))]));",
+        measured,
+    )
+    for kind, model in measured.items():
+        for sentence, weights in zip(model["sentences"], computed[kind], strict=True):
+            for row, expected in zip(weights, sentence["weights"], strict=True):
+                assert row == pytest.approx(expected, abs=2e-4)
+
+
+def test_controls_change_the_scores_figure(page: Page, server: LessonServer) -> None:
+    visit(page, server, "3-scores")
+    figure = page.locator("[data-figure=scores]")
+    expect(figure.locator(".status")).to_contain_text("is on source token 4 (6)")
+    figure.get_by_label("Multiply the query by").fill("0")
+    expect(figure.locator(".status")).to_contain_text("Scores from 0.00 to 0.00. The largest weight, 0.200")
+    expect(figure.get_by_label("divide by √d")).to_be_hidden()
+    figure.get_by_label("scaled dot").check()
+    expect(figure.get_by_label("divide by √d")).to_be_visible()
+    saturation = page.locator("[data-figure=saturation]")
+    saturation.get_by_label("Dimensions d").fill("10")
+    expect(saturation.locator(".status")).to_contain_text("d = 1024, not divided")
+    expect(saturation.locator(".status")).to_contain_text("largest weight 1.00")
+
+
+@pytest.mark.slow
+def test_the_readers_own_run_translates_in_the_page(
+    _watched: tuple[Page, Watch], watch: Watch, models: list[Path], tmp_path: Path
+) -> None:
+    page, _ = _watched
+    for run_folder in models:
+        folder = tmp_path / run_folder.name
+        export_model(run_folder, folder)
+        write_examples(run_folder, folder)
+        assert json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+        with LessonServer(0, pages(folder)) as own:
+            threading.Thread(target=own.serve_forever, daemon=True).start()
+            visit(page, own, "1-bottleneck")
+            expect(page.get_by_label("your run")).to_be_checked()
+            text = "one two three four"
+            page.get_by_label("Source", exact=True).fill(text)
+            translator = regard.load(run_folder)
+            greedy = translator.translate(text, beam_size=1).text
+            expect(page.locator(".figure .status")).to_have_text(f"{run_folder.name}: {greedy}.")
+            shown = run(
+                page,
+                "const { Model } = await load('runtime.js'); return new Model('../run').translate(argument, {}, 5);",
+                text,
+            )
+            best = translator.translate(text, top_beams=5)
+            expected = [best, *best.alternatives]
+            assert [beam["output"] for beam in shown] == [beam.text for beam in expected]
+            assert [best["score"] for best in shown] == pytest.approx([beam.score for beam in expected], abs=1e-4)
+            page.goto("about:blank")
+            own.shutdown()
+
+
+def test_a_reader_who_leaves_early_is_no_error(server: LessonServer, capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (BrokenPipeError(), ConnectionResetError()):
+        try:
+            raise error
+        except ConnectionError:
+            server.handle_error(None, None)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_server_gives_nothing_else(server: LessonServer) -> None:
+    host, port = server.server_address[:2]
+
+    def status(path: str, headers: Sequence[tuple[str, str]] = ()) -> int:
+        connection = http.client.HTTPConnection(str(host), int(port))
+        connection.putrequest("GET", path, skip_host=bool(headers))
+        for key, value in headers:
+            connection.putheader(key, value)
+        connection.endheaders()
+        response = connection.getresponse()
+        response.read()
+        connection.close()
+        return response.status
+
+    assert status("/1-bottleneck") == status("/static/figures.js") == status("/notebooks/1-bottleneck.ipynb") == 200
+    assert status("/static/../pages.py") == status("/pages/1-bottleneck.md") == status("/run/manifest.json") == 404
+    assert status("/1-bottleneck", [("Host", f"example.org:{port}")]) == 404
+
+
+def expected_translations(
+    model: OnnxModel, sources: Sequence[str], search: dict[str, Any], top: int
+) -> list[list[tuple[str, float]]]:
+    """Return texts and scores of regard's search with an exported model."""
+    config = SearchConfig.model_validate({**model.search.model_dump(), **search})
+    inputs = [SearchInput(model.tokenizers.source.encode(source)) for source in sources]
+    results = strategies.search(model, inputs, config, top_beams=top, with_attention=False)
+    return [[(model.tokenizers.target.decode(best.tokens), best.score) for best in row] for row in results]
