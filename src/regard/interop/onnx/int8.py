@@ -41,7 +41,7 @@ def quantize_weights(path: Path, smallest: int = SMALLEST) -> None:
 
 def _quantize(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Return int8 weights, and a scale for each index of `axis`."""
-    others = tuple(index for index in range(weight.ndim) if index != axis)
-    scale = np.abs(weight).max(others, keepdims=True) / 127
+    reduced = tuple(index for index in range(weight.ndim) if index != axis)
+    scale = np.abs(weight).max(reduced, keepdims=True) / 127
     scale[scale == 0] = 1
     return np.round(weight / scale).astype(np.int8), scale.reshape(-1).astype(np.float32)
