@@ -26,8 +26,8 @@ from regard.interop.onnx.runtime import OnnxEncoder, OnnxModel
 from regard.lessons.export import export_model, write_examples
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
-from regard.tokenizers.base import Tokenizer
 from regard.special_tokens import EOS
+from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.simple import CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
 
@@ -306,9 +306,13 @@ def test_controls_change_the_figures_of_heads_positions_and_mask(page: Page, ser
     positions.get_by_role("button", name="Shuffle again").click()
     expect(positions.locator(".status")).not_to_have_text(before)
     expect(positions.locator(".status")).to_contain_text(", the same.")
-    expect(mask.locator(".status")).to_contain_text("Row 4 has to write 6. It may look at ▷ 2 0 2. The token to write is not")
+    expect(mask.locator(".status")).to_contain_text(
+        "Row 4 has to write 6. It may look at ▷ 2 0 2. The token to write is not"
+    )
     mask.get_by_label("causal mask", exact=True).uncheck()
-    expect(mask.locator(".status")).to_contain_text("It may look at ▷ 2 0 2 6 - 1 1 - 2 2. The token to write is among them")
+    expect(mask.locator(".status")).to_contain_text(
+        "It may look at ▷ 2 0 2 6 - 1 1 - 2 2. The token to write is among them"
+    )
 
 
 def test_the_server_gives_nothing_else(server: LessonServer) -> None:

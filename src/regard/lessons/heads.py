@@ -163,7 +163,9 @@ def positions(runs: Mapping[str, Path], pairs: Mapping[int, Pairs]) -> dict[str,
     shuffled = [shuffle(source, seed) for seed, (source, _) in enumerate(pairs[1])]
     result: dict[str, Any] = {"sizes": list(SIZES), "systems": {}}
     for name, (model, part) in systems.items():
-        outputs = {size: _translate(runs[model] / "best", [source for source, _ in pairs[size]], part) for size in SIZES}
+        outputs = {
+            size: _translate(runs[model] / "best", [source for source, _ in pairs[size]], part) for size in SIZES
+        }
         targets = {size: [target for _, target in pairs[size]] for size in SIZES}
         moved = _translate(runs[model] / "best", shuffled, part)
         result["systems"][name] = {
@@ -240,7 +242,10 @@ def _self_attention(checkpoint: Path, part: Ablation | None) -> list[Any]:
         memory = model.encode(tokens)
         with ablate(part), record_attention() as recorder:
             model.decoder(inputs, memory)
-    return [[[[round(w, 3) for w in row] for row in head] for head in layer[0].tolist()] for layer in recorder.self_attention]
+    return [
+        [[[round(w, 3) for w in row] for row in head] for head in layer[0].tolist()]
+        for layer in recorder.self_attention
+    ]
 
 
 def _tensors(translator: Any, source: str, target: str) -> tuple[Any, Any, Any]:

@@ -61,7 +61,9 @@ def test_without_positions_an_encoder_does_not_see_the_order() -> None:
     with torch.inference_mode():
         for part in (None, "positions"):
             encoder = model(part)  # type: ignore[arg-type]
-            same = torch.allclose(encoder.encode(tokens).keys[:, order], encoder.encode(tokens[:, order]).keys, atol=1e-5)
+            same = torch.allclose(
+                encoder.encode(tokens).keys[:, order], encoder.encode(tokens[:, order]).keys, atol=1e-5
+            )
             assert same == (part == "positions")
 
 

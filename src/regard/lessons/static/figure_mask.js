@@ -1,5 +1,5 @@
 // Lesson 5: the causal mask: what each row may look at, with the mask and without, and what a model learns from it.
-import { Frame, checkbox, choice, fetchJson, number, onColours, percent, slider, svg, text } from "./figure.js";
+import { Frame, checkbox, choice, fetchJson, number, onColours, slider, svg, text } from "./figure.js";
 
 const shown = (token) => ({ "<s>": "▷", "</s>": "⏎" })[token] ?? token;
 
@@ -10,7 +10,7 @@ export async function draw(place) {
   const state = { isMasked: true, row: 4, view: "allowed" };
   const frame = new Frame(place, {
     name: "mask",
-    caption: `The decoder reads the tokens on top and writes those on the right, for the source “${source}”. Blue cells: what the row may look at. The framed cell in each row is the token that the row has to write.`,
+    caption: `The decoder reads the tokens on top and writes those on the right, for the source “${source}”. Blue cells: what the row may look at, or where the weight of a head goes. The framed cell in each row is the token that the row has to write.`,
     note: "Weights, losses and outputs are stored: measured once on two trained models. No model runs here.",
   }, paint);
   frame.controls.append(
@@ -63,13 +63,13 @@ export async function draw(place) {
 
   function paintResults(children, x, y, { loss, exact, output }) {
     children.push(text(x, y, state.isMasked ? "trained with the mask, 800 steps" : "trained without, 200 steps", `title ${state.isMasked ? "b" : "wrong"}`));
-    const lines = [["loss per token, reading the right target", number(loss, loss < 0.001 ? 5 : 4)], ["right outputs when it has to decode", percent(exact)], [`output for “${source}”`, output || "nothing"], ["right would be", target.slice(0, -1).join("")]];
+    const lines = [["loss per token, reading the right target", number(loss, loss < 0.001 ? 5 : 4)], ["right outputs when it has to decode", `${number(100 * exact, 1)} %`], [`output for “${source}”`, output || "nothing"], ["right would be", target.slice(0, -1).join("")]];
     lines.forEach(([label, value], at) => children.push(text(x, y + 34 + 52 * at, label, "small quiet"), text(x, y + 56 + 52 * at, value.slice(0, 34) + (value.length > 34 ? "…" : ""), "mono title")));
     return y + 56 + 52 * lines.length - 30;
   }
 
   function describe({ loss, exact, output }) {
-    return `${state.isMasked ? "With" : "Without"} the causal mask, row ${state.row} may look at ${inputs.filter((_, at) => isAllowed(state.row - 1, at)).length} of ${inputs.length} tokens. Loss ${number(loss, 4)}, right outputs ${percent(exact)}, output ${output}.`;
+    return `${state.isMasked ? "With" : "Without"} the causal mask, row ${state.row} may look at ${inputs.filter((_, at) => isAllowed(state.row - 1, at)).length} of ${inputs.length} tokens. Loss ${number(loss, 4)}, right outputs ${number(100 * exact, 1)} %, output ${output}.`;
   }
 }
 

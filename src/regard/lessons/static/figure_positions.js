@@ -11,7 +11,7 @@ export async function draw(place) {
   const measured = positions.systems;
   const models = SYSTEMS.map(([, folder]) => new Model(folder));
   const sources = examples.filter((source) => !source.includes(";"));
-  const state = { source: sources[0], example: 0, seed: 1, shuffled: "", outputs: null, turn: 0 };
+  const state = { source: "", example: 1, seed: 1, shuffled: "", outputs: null, turn: 0 };
   const frame = new Frame(place, {
     name: "positions",
     caption: "Two models of the same size, trained on the same pairs for as many steps. One adds positions to its embeddings. The other does not: for its encoder, a source is a bag of characters, so that it writes the same output for each order of them. “Positions set to zero” is the first model, from which the positions are taken away after training.",
