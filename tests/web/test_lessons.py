@@ -299,7 +299,7 @@ def test_controls_change_the_figures_of_heads_positions_and_mask(page: Page, ser
     heads.get_by_label("decoder to source").check()
     heads.locator("[data-pick='7']").first.click()
     expect(heads.locator(".status")).to_contain_text("Layer 2, head 4: over the test set, ")
-    expect(heads.get_by_label("Head", exact=True)).to_have_value("8")
+    expect(heads.get_by_role("slider")).to_have_value("8")
     positions.get_by_label("Source", exact=True).fill("22 nov 2095")
     expect(positions.locator(".status")).to_contain_text("With positions: 2095-11-22; shuffled: ")
     before = positions.locator(".status").inner_text()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from types import ModuleType
+from typing import Any, Literal
 
 Ablation = Literal["positions", "mask"]
 
@@ -17,15 +18,24 @@ def ablate(part: Ablation | None) -> Iterator[None]:
     once, as in training; a search still decodes step by step, so that later tokens do not exist yet.
     """
     from regard.nn import position, transformer
+    from regard.nn.attention_memory import PackedSequence, PaddedSequence
 
-    sinusoid, packed, padded = position.sinusoid, transformer.PackedSequence, transformer.PaddedSequence
+    sinusoid = position.sinusoid
+    replaced: dict[Ablation | None, tuple[ModuleType, dict[str, Any]]] = {
+        None: (transformer, {}),
+        "positions": (position, {"sinusoid": lambda *sizes: sinusoid(*sizes) * 0}),
+        "mask": (
+            transformer,
+            {
+                "PackedSequence": lambda packing, **_: PackedSequence(packing),
+                "PaddedSequence": lambda length, mask=None, **_: PaddedSequence(length, mask),
+            },
+        ),
+    }
+    module, names = replaced[part]
+    before = {name: vars(module)[name] for name in names}
     try:
-        if part == "positions":
-            position.sinusoid = lambda *sizes: sinusoid(*sizes) * 0
-        elif part == "mask":
-            transformer.PackedSequence = lambda packing, **_: packed(packing)  # type: ignore[assignment, misc]
-            transformer.PaddedSequence = lambda length, mask=None, **_: padded(length, mask)  # type: ignore[assignment, misc]
+        vars(module).update(names)
         yield
     finally:
-        position.sinusoid = sinusoid
-        transformer.PackedSequence, transformer.PaddedSequence = packed, padded  # type: ignore[misc]
+        vars(module).update(before)

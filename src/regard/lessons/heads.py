@@ -127,7 +127,7 @@ def shares(run: Path, pairs: Pairs) -> dict[str, Any]:
         tokens, inputs, _ = _tensors(translator, source, target)
         with torch.inference_mode(), record_attention() as recorder:
             model.decoder(inputs, model.encode(tokens))
-        layers = len(model.encoder.layers)
+        layers = len(recorder.self_attention) // 2  # as many in the encoder as in the decoder
         weights = {
             "encoder": recorder.self_attention[:layers],
             "decoder": recorder.self_attention[layers:],
@@ -219,7 +219,8 @@ def _loss(checkpoint: Path, pairs: Pairs, part: Ablation | None) -> float:
     from regard.inference.translator import load
 
     translator = load(checkpoint, device="cpu")
-    decoder, losses = translator.model.decoder, []
+    decoder = translator.model.decoder
+    losses: list[float] = []
     for source, target in pairs:
         tokens, inputs, expected = _tensors(translator, source, target)
         with torch.inference_mode(), ablate(part):
@@ -265,4 +266,4 @@ def _tensors(translator: Any, source: str, target: str) -> tuple[Any, Any, Any]:
 
 def _share(values: Any, expected: Any) -> float:
     equal = [value == right for value, right in zip(values, expected, strict=True)]
-    return sum(equal) / len(equal)
+    return float(np.mean(equal))
