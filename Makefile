@@ -5,6 +5,7 @@
 # make documentation   set up, and run all commands of README and of the pages in docs; PAGES chooses some
 # make docs    set up, and build the documentation site in build/site; make docs-serve also shows it
 # make packages   set up, build sdist and wheel, install the wheel and use it, and run the kernels of other platforms
+# make lessons   set up, train the models of the lessons, and measure their figures (about 15 minutes)
 # make reference   set up, and write docs/reference.md, the page of all recipe keys
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ SITE_PORT ?= 8000
 PACKAGES := tests/unit/nn/kernels/test_wheel.py tests/unit/nn/test_other_platforms.py
 BIN := .venv/bin
 
-.PHONY: demo test documentation docs docs-serve packages coverage check slow reference
+.PHONY: demo test documentation docs docs-serve packages coverage check slow lessons reference
 
 demo: .venv/base
 	$(BIN)/regard demo
@@ -50,6 +51,9 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lessons: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m regard.lessons.build
 
 reference: .venv/base
 	$(BIN)/python -m regard.runs.recipe_reference docs/reference.md

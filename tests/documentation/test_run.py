@@ -37,6 +37,8 @@ NOT_RUN = {
     "docker": "needs a Docker daemon",
     "regard calibrate": "needs a dev set of 100 pairs; tests/end_to_end/test_confidence.py runs it",
     "regard improve": "needs a model that has learned something; tests/end_to_end/test_improve.py runs it",
+    "regard lesson": "serves until it is stopped; tests/unit/lessons and tests/web/test_lessons.py run it",
+    "make lessons": "trains for minutes",
     "kill -HUP PID": "stands for a process of the reader; tests/end_to_end/test_signals.py sends signals",
     "torchrun": "starts processes; tests/end_to_end/test_processes.py and test_two_machines.py run them",
     "ray start": "starts a cluster; tests/end_to_end/test_translate_on_ray.py does so",

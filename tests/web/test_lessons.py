@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,12 +15,14 @@ import pytest
 from playwright.sync_api import Page, Response, expect
 from tests.web.conftest import SIZE, Watch
 
+import regard
 import regard.lessons
 from regard.config.schema import SearchConfig
 from regard.decoding import strategies
 from regard.decoding.strategies import SearchInput
 from regard.interop.onnx.manifest import describe_tokenizer
 from regard.interop.onnx.runtime import OnnxModel
+from regard.lessons.export import export_model, write_examples
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
 from regard.tokenizers.simple import CharacterTokenizer, WordTokenizer
@@ -219,6 +222,38 @@ def test_controls_change_the_scores_figure(page: Page, server: LessonServer) -> 
     saturation.get_by_label("Dimensions d").fill("10")
     expect(saturation.locator(".status")).to_contain_text("d = 1024, not divided")
     expect(saturation.locator(".status")).to_contain_text("largest weight 1.00")
+
+
+@pytest.mark.slow
+def test_the_readers_own_run_translates_in_the_page(
+    _watched: tuple[Page, Watch], watch: Watch, models: list[Path], tmp_path: Path
+) -> None:
+    page, _ = _watched
+    for run_folder in models:
+        folder = tmp_path / run_folder.name
+        export_model(run_folder, folder)
+        write_examples(run_folder, folder)
+        assert json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+        with LessonServer(0, pages(folder)) as own:
+            threading.Thread(target=own.serve_forever, daemon=True).start()
+            visit(page, own, "1-bottleneck")
+            expect(page.get_by_label("your run")).to_be_checked()
+            text = "one two three four"
+            page.get_by_label("Source", exact=True).fill(text)
+            translator = regard.load(run_folder)
+            greedy = translator.translate(text, beam_size=1).text
+            expect(page.locator(".figure .status")).to_have_text(f"{run_folder.name}: {greedy}.")
+            shown = run(
+                page,
+                "const { Model } = await load('runtime.js'); return new Model('../run').translate(argument, {}, 5);",
+                text,
+            )
+            best = translator.translate(text, top_beams=5)
+            expected = [best, *best.alternatives]
+            assert [beam["output"] for beam in shown] == [beam.text for beam in expected]
+            assert [best["score"] for best in shown] == pytest.approx([beam.score for beam in expected], abs=1e-4)
+            page.goto("about:blank")
+            own.shutdown()
 
 
 def test_the_server_gives_nothing_else(server: LessonServer) -> None:

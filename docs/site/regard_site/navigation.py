@@ -21,6 +21,7 @@ PAPERS = (
     "modern",
 )
 TASKS = (
+    "lessons",
     "training",
     "data",
     "doctor",

@@ -101,7 +101,7 @@ def source_code(module: str, name: str) -> str:
     lines = text.splitlines()
     first, *body = node.body
     start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-    kept = lines[start - 1 : node.end_lineno]
+    code_lines = lines[start - 1 : node.end_lineno]
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and body:
-        kept = lines[start - 1 : first.lineno - 1] + lines[first.end_lineno : node.end_lineno]
-    return textwrap.dedent("\n".join(kept))
+        code_lines = lines[start - 1 : first.lineno - 1] + lines[first.end_lineno : node.end_lineno]
+    return textwrap.dedent("\n".join(code_lines))

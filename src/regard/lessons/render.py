@@ -25,11 +25,7 @@ def render_lesson(lesson: Lesson, all_lessons: Sequence[Lesson], *, has_run: boo
         all_lessons: All lessons, for the links.
         has_run: Whether the server has a run of the reader, which live figures then offer.
     """
-    links = "".join(
-        f'<li><a href="{other.name}"{" aria-current=page" if other is lesson else ""}>'
-        f"<span>{other.number}</span> {html.escape(other.title)}</a></li>"
-        for other in all_lessons
-    )
+    links = "".join(_link(linked, is_current=linked is lesson) for linked in all_lessons)
     index = all_lessons.index(lesson)
     following = ""
     if index + 1 < len(all_lessons):
@@ -44,6 +40,11 @@ def render_lesson(lesson: Lesson, all_lessons: Sequence[Lesson], *, has_run: boo
         run="run" if has_run else "",
         body=render_markdown(lesson.markdown),
     )
+
+
+def _link(lesson: Lesson, *, is_current: bool) -> str:
+    current = ' aria-current="page"' if is_current else ""
+    return f'<li><a href="{lesson.name}"{current}><span>{lesson.number}</span> {html.escape(lesson.title)}</a></li>'
 
 
 def render_index(all_lessons: Sequence[Lesson]) -> str:
@@ -64,14 +65,15 @@ def render_markdown(text: str) -> str:
         ) from None
     parser = MarkdownIt("commonmark", {"highlight": _highlight}).enable("table")
     parser.use(dollarmath_plugin, renderer=_render_formula, double_inline=False)
-    return str(parser.render(text))
+    return str(parser.render(text)).replace(
+        '<div class="math block">', '<div class="math block" tabindex="0">'
+    )  # it scrolls
 
 
 def _render_formula(formula: str, options: dict[str, bool]) -> str:
     from latex2mathml.converter import convert
 
-    is_block = options["display_mode"]
-    return str(convert(formula.strip(), display="block" if is_block else "inline"))
+    return str(convert(formula.strip(), display="block" if options["display_mode"] else "inline"))
 
 
 def _highlight(code: str, language: str, attributes: str) -> str:

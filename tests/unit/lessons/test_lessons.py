@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from tests.end_to_end.helpers import call
 
 import regard.lessons
 from regard.errors import ConfigError
@@ -17,6 +18,7 @@ from regard.lessons.exercises import EXERCISES
 from regard.lessons.models import LESSON_MODELS
 from regard.lessons.pages import FOLDER, Lesson, expand_sources, lessons
 from regard.lessons.render import render_lesson
+from regard.lessons.server import LessonServer
 from regard.lessons.tasks import TASKS
 
 LESSONS = lessons()
@@ -81,6 +83,22 @@ def test_a_notebook_runs_in_jupyter(lesson: Lesson) -> None:
 
     notebook = nbformat.read(lesson.notebook, as_version=4)
     NotebookClient(notebook, timeout=300).execute()
+
+
+def test_the_command_serves_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[str] = []
+    opened: list[str] = []
+    monkeypatch.setattr(LessonServer, "serve_forever", lambda server: served.append(server.address))
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    result = call("lesson")
+    assert result.code == 0, result.err
+    assert opened == served
+    assert served[0] in result.err
+    assert call("lesson", "--no-browser").code == 0
+    assert len(opened) == 1
+    missing = call("lesson", "runs/missing")
+    assert missing.code == 1
+    assert "runs/missing" in missing.err
 
 
 def test_the_checker_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ export async function draw(place, { task = "digits" }) {
     caption: "Each strip is a vector of the encoder, one number per row: blue above zero, orange below. cho2014 hands its decoder the single strip at the end, at every length. bahdanau2014 hands over all of them, and its decoder chooses among them at each output token; the bars show the choice. The sign ⏎ is the end token.",
     note: "Both models run in this page. Quality: measured on 200 test lines of each length, greedy search.",
   }, paint);
-  const length = slider("Length of the source", { min: 1, max: 24, value: state.length, show: (value) => `${value} ${UNITS[state.task][value === 1 ? 0 : 1]}` }, (value) => {
+  const length = slider("Length of the source", { min: 1, max: 24, value: state.length, show: (value) => `${value} ${UNITS[state.task]?.[value === 1 ? 0 : 1] ?? ""}` }, (value) => {
     Object.assign(state, { length: value, example: 0 });
     useExample();
   });
