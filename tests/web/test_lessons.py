@@ -25,6 +25,7 @@ from regard.interop.onnx.runtime import OnnxModel
 from regard.lessons.export import export_model, write_examples
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
+from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.simple import CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
 
@@ -89,7 +90,7 @@ def test_a_lesson_is_small_local_accessible_and_its_figures_are_saved(
     assert sum(loaded.values()) < 6_000_000  # with the runtime and two models
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         assert page.evaluate(ACCESSIBLE) == []
     for drawing in save_figures(page, tmp_path):
         assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"
@@ -179,7 +180,8 @@ def test_tokenizers_in_the_page_give_the_same_ids(page: Page, server: LessonServ
         "return [ids, tokenizer.decode(ids), tokenizer.pieces(ids)]; }));",
         {"vocabularies": vocabularies, "unigram": describe_tokenizer(unigram), "texts": TEXTS},
     )
-    for tokenizer, results in zip([*simple, unigram], shown, strict=True):
+    tokenizers: list[Tokenizer] = [*simple, unigram]
+    for tokenizer, results in zip(tokenizers, shown, strict=True):
         for text, result in zip(TEXTS, results, strict=True):
             ids = tokenizer.encode(text)
             assert result == [ids, tokenizer.decode(ids), tokenizer.pieces(ids)], text
@@ -254,6 +256,15 @@ def test_the_readers_own_run_translates_in_the_page(
             assert [best["score"] for best in shown] == pytest.approx([beam.score for beam in expected], abs=1e-4)
             page.goto("about:blank")
             own.shutdown()
+
+
+def test_a_reader_who_leaves_early_is_no_error(server: LessonServer, capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (BrokenPipeError(), ConnectionResetError()):
+        try:
+            raise error
+        except ConnectionError:
+            server.handle_error(None, None)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_server_gives_nothing_else(server: LessonServer) -> None:
