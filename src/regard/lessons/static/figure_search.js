@@ -3,10 +3,10 @@ import { Frame, button, checkbox, choice, fetchJson, group, html, line, number, 
 import { Model } from "./runtime.js";
 import { divisor } from "./search.js";
 
-const [BOX, GAP, ROW] = [86, 22, 44]; // width of a box, space between columns, height of a row
+const [BOX, GAP, ROW] = [90, 18, 44]; // width of a box, space between columns, height of a row
 const NORMS = { none: { length_norm: "gnmt", length_penalty: 0 }, gnmt: { length_norm: "gnmt", length_penalty: 0.6 }, average: { length_norm: "average", length_penalty: 1 } };
 const SEARCHES = { greedy: "greedy", beam: "beam", lookahead: "lookahead" };
-const EXACT_STEPS = 5000;
+const EXACT_STEPS = 10000;
 const FATES = { kept: "kept", ended: "finished", pruned: "pruned", late: "pruned: an end must be among the best candidates", forbidden: "forbidden: empty" };
 const STOPS = { enough: "enough hypotheses have finished", bound: "no prefix can become better", limit: "the length limit is reached" };
 
