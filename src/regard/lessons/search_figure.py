@@ -9,7 +9,7 @@ from typing import Any
 from regard.inference.translator import Translation, Translator, load
 from regard.lessons.phrases import best_translation, log_probability, phrases
 
-BEAM_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)
+BEAM_SIZES = (1, 2, 4, 8, 16, 32, 64)
 CLAUSES = (1, 2, 3, 4)
 MODELS = ("phrases", "phrases-unsmoothed")
 MEASURED = 50  # sentences of each number of clauses

@@ -100,7 +100,7 @@ export async function draw(place) {
     const { turn, source } = state;
     for (const [control, name] of [[size, "beam"], [top, "beam"], [depth, "lookahead"]]) control.element.style.display = state.search === name ? "" : "none";
     if (!source.trim()) return;
-    if (!state.result) frame.report("Loading the model…");
+    if (!state.result) frame.report("Loading the models…");
     try {
       const found = await Promise.all(Object.keys(SEARCHES).map((name) => model.search(source, settings(name), name === "beam" ? state.topBeams : 1)));
       if (turn !== state.turn) return; // the reader has moved on
