@@ -220,7 +220,10 @@ def test_tokenizers_in_the_page_give_the_same_ids(page: Page, server: LessonServ
         "Zürich is naïve",
     ] * 5
     unigram = SubwordTokenizer.train(sentences, 289, "unigram")
-    simple = [CharacterTokenizer.train(sentences, 100), WordTokenizer.train(sentences, 12)]
+    simple: list[CharacterTokenizer | WordTokenizer] = [
+        CharacterTokenizer.train(sentences, 100),
+        WordTokenizer.train(sentences, 12),
+    ]
     vocabularies = [[tokenizer.vocabulary.token(id) for id in range(tokenizer.size)] for tokenizer in simple]
     shown = run(
         page_at(page, server),

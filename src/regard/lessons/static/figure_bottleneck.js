@@ -76,12 +76,13 @@ export async function draw(place, { task = "digits" }) {
     if (!source.trim()) return;
     if (!state.results) frame.report("Loading the models…");
     try {
-      if (name === RUN) systems = [[(await run.load()).architecture, "c"]];
+      const named = name === RUN ? [[(await run.load()).architecture, "c"]] : SYSTEMS;
       const results = await Promise.all(models[name].map(async (model) => {
         const [encoded, hypotheses] = [await model.encode(source), await model.translate(source, { beam_size: 1 })];
         return { ...encoded, ...hypotheses[0], vectors: vectorsOf(encoded.memory) };
       }));
       if (turn !== state.turn) return; // the reader has moved on
+      systems = named;
       const expected = state.target ?? (name === "digits" ? [...source].reverse().join("") : null);
       Object.assign(state, { results, expected });
       const longest = Math.max(...results.map(({ outputPieces }) => outputPieces.length));
