@@ -123,6 +123,6 @@ EXERCISES: Mapping[str, Verify] = {
     "3.2": _function(lambda q, keys, w, u, v: np.tanh(w @ q + keys @ u.T) @ v, _additive_arguments),
     "3.3": _function(lambda weights: np.diag(weights) - np.outer(weights, weights), lambda rng: (_weights(rng, 5),)),
     "7.1": _numbers(0.30, 0.36, tolerance=0.001, hint="multiply the probabilities along each path"),
-    "7.2": _numbers(3, 1, 2, hint="divide each log-probability by the divisor of its length; the largest score is best"),
+    "7.2": _numbers(3, 1, 2, hint="divide each log-probability by the divisor of its length"),
     "7.3": _function(_best_continuations, _beam_arguments),
 }

@@ -69,4 +69,8 @@ def _steps(run: Path, score: str) -> dict[str, Any]:
     return {"sentences": sentences, "parameters": parameters}
 
 
-FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {"bottleneck": bottleneck, "scores": scores, "search": search_figure}
+FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {
+    "bottleneck": bottleneck,
+    "scores": scores,
+    "search": search_figure,
+}

@@ -62,8 +62,8 @@ class LessonModel:
             tokenizer=TokenizerConfig(kind=self.tokenizer, vocabulary_size=1000),
             model=type(preset).model_validate({**preset.model_dump(), **self.settings, "dropout": 0.0}),
             train=TrainConfig(
-                seed=1, optimizer="muon", schedule="cosine", label_smoothing=self.label_smoothing, patience=0, metric="exact",
-                warmup_steps=50, checkpoint_every=max(100, self.max_steps // 4), tokens_per_batch=2048,
+                seed=1, optimizer="muon", schedule="cosine", label_smoothing=self.label_smoothing, patience=0,
+                metric="exact", warmup_steps=50, checkpoint_every=max(100, self.max_steps // 4), tokens_per_batch=2048,
                 learning_rate=self.learning_rate, max_steps=self.max_steps, device="cpu",
             ),
             search=SearchConfig(beam_size=1, length_penalty=0.0),

@@ -39,7 +39,7 @@ def search_figure(runs: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def _examples(translator: Translator, sources: Sequence[str], clauses: int) -> list[str]:
-    """Return a few of the sources, short ones first of those for which a beam finds a more probable output than greedy search."""
+    """Return a few of the sources, first those where a beam finds a more probable output than greedy search."""
     greedy, beam = (translator.translate(sources, **RULES["not_empty"], beam_size=size) for size in (1, 4))
     gains = [b.log_probability - g.log_probability for g, b in zip(greedy, beam, strict=True)]
     order = sorted(range(len(sources)), key=lambda place: (gains[place] < GAIN, len(sources[place].split())))

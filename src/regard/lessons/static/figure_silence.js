@@ -2,7 +2,7 @@
 import { Frame, choice, fetchJson, group, line, number, onColours, percent, svg, text } from "./figure.js";
 
 const RULES = [["plain", "allow_empty = true", "a"], ["not_empty", "allow_empty = false", "b"], ["average", "average 1, allow_empty = true", "c"]];
-const MODELS = [["phrases", "label smoothing 0.1"], ["phrases-unsmoothed", "none"]];
+const MODELS = [["phrases", "label smoothing 0.1"], ["phrases-unsmoothed", "no smoothing"]];
 const MEASURES = [["right", "right translations"], ["best", "the most probable translation"], ["empty", "empty outputs"]];
 
 export async function draw(place) {
@@ -10,7 +10,7 @@ export async function draw(place) {
   const state = { model: MODELS[0][0], measure: MEASURES[0][0] };
   const frame = new Frame(place, {
     name: "silence",
-    caption: "Above: the share of outputs by beam size, for sentences of 3 clauses. Below: the mean log-probability of the output of a beam of 4, of the empty output, and how often exact search returns the empty output, by number of clauses.",
+    caption: "Above: the share of outputs by beam size, for sentences of 3 clauses. An output is right if the grammar can make it; the most probable translation is that of the grammar. Below: the mean log-probability of the output of a beam of 4, of the empty output, and how often exact search returns the empty output, by number of clauses.",
     note: `Measured on ${measured.sentences} test sentences of each number of clauses.`,
   }, paint);
   const choose = (key) => (value) => {
@@ -23,7 +23,7 @@ export async function draw(place) {
   function paint(width) {
     const [above, below] = [paintBeams(width), paintSilence(width)];
     const { silence, beams } = measured.models[state.model];
-    frame.report(`${MEASURES.find(([key]) => key === state.measure)[1]}, beam of 1 and of ${measured.beam_sizes.at(-1)}, allow_empty = true: ${[beams.plain[0], beams.plain.at(-1)].map((at) => percent(at[state.measure])).join(" and ")}. Exact search is empty on ${silence.map(({ exact }) => percent(exact.empty)).join(", ")} of the sentences of ${measured.clauses.join(", ")} clauses.`);
+    frame.report(`Share of ${MEASURES.find(([key]) => key === state.measure)[1]}, beam of 1 and of ${measured.beam_sizes.at(-1)}, allow_empty = true: ${[beams.plain[0], beams.plain.at(-1)].map((at) => percent(at[state.measure])).join(" and ")}. Exact search is empty on ${silence.map(({ exact }) => percent(exact.empty)).join(", ")} of the sentences of ${measured.clauses.join(", ")} clauses.`);
     return { height: above.height + below.height + 20, label: "Quality by beam size, and log-probability of the empty output by number of clauses; the numbers are in the text below.", children: [...above.children, group(0, above.height + 20, ...below.children)] };
   }
 
