@@ -176,9 +176,9 @@ def test_every_search_in_the_page_equals_regards(page: Page, server: LessonServe
             [folder, sources, search, top],
         )
         expected = expected_translations(OnnxModel(FOLDER / "static" / folder), sources, search, top)
-        for found, expected_row in zip(shown, expected, strict=True):
-            assert [best["output"] for best in found["hypotheses"]] == [text for text, _ in expected_row], settings
-            scores = [best["score"] for best in found["hypotheses"]]
+        for result, expected_row in zip(shown, expected, strict=True):
+            assert [best["output"] for best in result["hypotheses"]] == [text for text, _ in expected_row], settings
+            scores = [best["score"] for best in result["hypotheses"]]
             assert scores == pytest.approx([score for _, score in expected_row], abs=2e-5)
 
 
@@ -190,7 +190,7 @@ def test_exact_search_in_the_page_finds_the_empty_output(page: Page, server: Les
     figure.get_by_role("button", name="To the end").click()
     expect(status).to_contain_text("Result: der Hund sucht die Stelle.")
     figure.get_by_label("greedy").check()
-    expect(status).to_contain_text("Step 6 of 6: 2 candidates, 0 kept, 1 finished, 1 pruned.")
+    expect(status).to_contain_text("Step 6 of 6: 2 candidates, 1 kept, 1 finished, 0 pruned.")
     expect(status).to_contain_text("Result: der Hund sucht den Ort.")
     expect(figure.get_by_label("beam_size")).to_be_hidden()
     figure.get_by_label("lookahead", exact=True).check()

@@ -58,7 +58,7 @@ class Translation(NamedTuple):
 
 
 def phrases(split: str, clauses: int, count: int) -> list[tuple[str, str]]:
-    """Return sentences of so many clauses and a random translation of each."""
+    """Return sentences of `clauses` clauses, each with a random translation."""
     rng = random.Random(f"phrases {split} {clauses}")
     pairs = []
     for _ in range(count):

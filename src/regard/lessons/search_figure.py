@@ -17,7 +17,7 @@ EXAMPLES = 8
 FIRST_EXAMPLE = "the dog seeks the place"  # greedy search misses the most probable output by one article
 EXACT_STEPS = 20_000
 GAIN = 1e-3  # a smaller difference of log-probabilities is rounding
-RULES: Mapping[str, Mapping[str, object]] = {
+RULES: Mapping[str, dict[str, Any]] = {
     "plain": {"length_penalty": 0.0, "allow_empty": True},
     "not_empty": {"length_penalty": 0.0, "allow_empty": False},
     "average": {"length_penalty": 1.0, "length_norm": "average", "allow_empty": True},
@@ -40,7 +40,7 @@ def search_figure(runs: Mapping[str, Path]) -> dict[str, Any]:
 
 def _examples(translator: Translator, sources: Sequence[str], clauses: int) -> list[str]:
     """Return a few of the sources, first those where a beam finds a more probable output than greedy search."""
-    greedy, beam = (translator.translate(sources, **RULES["not_empty"], beam_size=size) for size in (1, 4))
+    greedy, beam = (translator.translate(sources, **{**RULES["not_empty"], "beam_size": size}) for size in (1, 4))
     gains = [b.log_probability - g.log_probability for g, b in zip(greedy, beam, strict=True)]
     order = sorted(range(len(sources)), key=lambda place: (gains[place] < GAIN, len(sources[place].split())))
     first = [FIRST_EXAMPLE] if clauses == 1 else []
@@ -48,8 +48,10 @@ def _examples(translator: Translator, sources: Sequence[str], clauses: int) -> l
 
 
 def _measure(translator: Translator, sources: Mapping[int, Sequence[str]]) -> dict[str, Any]:
-    def search(texts: Sequence[str], **options: object) -> list[Translation]:
-        return translator.translate(texts, **{**RULES["plain"], "patience": 1.0, **options})
+    def search(texts: Sequence[str], **options: Any) -> list[Translation]:
+        all_options: dict[str, Any] = {**RULES["plain"], "patience": 1.0, **options}
+        outputs: list[Translation] = translator.translate(texts, **all_options)
+        return outputs
 
     beams = {
         rule: [_quality(sources[3], search(sources[3], beam_size=size, **options)) for size in BEAM_SIZES]
