@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from regard.lessons.models import SCORES, measure_lengths
+from regard.lessons.search_figure import search_figure
 from regard.lessons.tasks import TASKS
 
 Runs = Mapping[str, Path]
@@ -26,7 +27,7 @@ def bottleneck(runs: Runs) -> dict[str, Any]:
             "exact": {system: measure_lengths(runs[f"{name}-{system}"], task, MEASURED_PAIRS) for system in SYSTEMS},
             "examples": [task.make("test", size, EXAMPLES) for size in task.sizes],
         }
-        for name, task in TASKS.items()
+        for name, task in ((name, TASKS[name]) for name in ("digits", "dates"))
     }
 
 
@@ -68,4 +69,8 @@ def _steps(run: Path, score: str) -> dict[str, Any]:
     return {"sentences": sentences, "parameters": parameters}
 
 
-FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {"bottleneck": bottleneck, "scores": scores}
+FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {
+    "bottleneck": bottleneck,
+    "scores": scores,
+    "search": search_figure,
+}
