@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from regard.lessons.film import alignment
 from regard.lessons.models import SCORES, measure_lengths
 from regard.lessons.tasks import TASKS
 
@@ -68,4 +69,6 @@ def _steps(run: Path, score: str) -> dict[str, Any]:
     return {"sentences": sentences, "parameters": parameters}
 
 
-FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {"bottleneck": bottleneck, "scores": scores}
+FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {
+    "bottleneck": bottleneck, "alignment": alignment, "scores": scores,
+}  # fmt: skip
