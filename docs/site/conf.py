@@ -17,6 +17,7 @@ project = "regard"
 author = "The regard developers"
 release = version = __version__
 language = "en"
+toc_object_entries_show_parents = "hide"
 
 # The source folder is the root of the repository, so that links between its files are the same everywhere.
 root_doc = "README"
@@ -29,7 +30,7 @@ extensions = [
     "regard_site",
 ]
 
-myst_enable_extensions = ["colon_fence", "dollarmath", "html_image"]
+myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath", "html_image"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 
@@ -39,6 +40,7 @@ autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_attr_annotations = True
+napoleon_use_ivar = True
 add_module_names = False
 python_use_unqualified_type_names = True
 default_role = "literal"  # docstrings have names in single backticks
@@ -46,7 +48,7 @@ default_role = "literal"  # docstrings have names in single backticks
 # Names of other packages are not links: their documentation is elsewhere, and the site is built without network.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!regard\b).*"),
-    (r"py:.*", r"regard\..*\._\w+"),
+    (r"py:.*", r"regard\.(config|reports|runs|terms|testing)\..*"),  # used inside, and not a public name
 ]
 
 html_theme = "furo"

@@ -12,6 +12,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import typer.main
+
+import regard
+from regard.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -82,7 +86,19 @@ def test_every_page_of_the_site_is_complete_and_needs_no_network(tmp_path: Path)
     assert not [match for style in styles for match in CSS_ADDRESS.findall(style) if _is_external("".join(match))]
     broken = {str(page.path.relative_to(site)): broken_links(page, pages) for page in pages.values()}
     assert not {name: addresses for name, addresses in broken.items() if addresses}
+    _check_reference(site)
     _check_search(site)
+
+
+def _check_reference(site: Path) -> None:
+    """Check that all commands with their options, and all public names of Python, are documented."""
+    commands = (site / "docs/cli.html").read_text(encoding="utf-8")
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        assert f'id="regard-{name}' in commands
+        options = [option for option in command.params if option.param_type_name == "option" and not option.hidden]
+        assert not [option.opts for option in options if option.opts[0] not in commands], name
+    anchors = Page(site / "docs/api.html").anchors
+    assert {f"regard.{name}" for name in regard.__all__ if name != "__version__"} <= anchors
 
 
 def _check_search(site: Path) -> None:

@@ -188,6 +188,13 @@ def test_odd_file_names_break_neither_the_metadata_nor_the_table(run: Path, name
     assert "private" not in text
 
 
+def test_a_card_does_not_claim_that_an_imported_model_was_trained_here(run: Path) -> None:
+    text = str(format_card(replace(collect_facts(run / "best", run), is_imported=True)))
+    assert "imported into regard from another toolkit" in text
+    assert text.count("Not known: the model was imported") == 2
+    assert "train.src" not in text
+
+
 def test_a_run_without_a_record_has_a_card_too(mine: Path) -> None:
     (mine / RECORD).unlink()
     shutil.rmtree(mine / "data")

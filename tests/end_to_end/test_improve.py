@@ -296,6 +296,7 @@ def test_improvements_are_installed_once_and_undone_in_turn(
     assert resumed.code == 0, resumed.err
     assert f"replaced:   the best checkpoint of {old} is now improved-001" in resumed.err
     assert len(list((old / "checkpoints").glob("improved-*"))) == 1
+    assert "trained further on corrections" in (old / "README.md").read_text(encoding="utf-8")
 
     more = write_table(tmp_path / "more.tsv", long_numbers(20, 9))
     second = call("improve", old, "--corrections", more, "--replace", *QUICK)
@@ -304,6 +305,7 @@ def test_improvements_are_installed_once_and_undone_in_turn(
     for restored in ("improved-001", first):
         assert f"the best checkpoint is {restored} again" in call("improve", old, "--undo").err
         assert resolve_checkpoint(old).name == restored
+    assert "trained further on corrections" not in (old / "README.md").read_text(encoding="utf-8")
     refused(call("improve", old, "--undo"), "has not replaced another one")
 
     # A command of every night does not repeat what was undone.

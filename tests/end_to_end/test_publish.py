@@ -181,9 +181,12 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(mine: Path, hub: Fa
     assert not hub.requests
 
 
-def test_a_wrong_licence_and_a_missing_library(mine: Path, hub: FakeHub) -> None:
+def test_a_wrong_licence_a_full_disk_and_a_missing_library(mine: Path, hub: FakeHub) -> None:
     refused(publish(mine, "--license", "as you like"), "is not an identifier of a licence", "apache-2.0")
     refused(publish(mine, "--license", "own-licence"), "the hub does not accept this", '"license" must be one of')
+    full = OSError(28, "No space left on device", "/cache/model")
+    with mock.patch("huggingface_hub.snapshot_download", side_effect=full):
+        refused(call("translate", "hf:me/full"), "/cache/model: No space left on device", "HF_HOME names the folder")
     with mock.patch.dict("sys.modules", {"huggingface_hub": None}):
         refused(publish(mine), "needs the library huggingface_hub", "pip install")
 

@@ -273,7 +273,9 @@ def test_python_says_what_is_wrong_at_once(translator: Translator) -> None:
         translator.translate(["1", "2"], constraints=[Constraints()])
 
 
-def test_several_workers_say_what_one_says(run: Path, files: Files, tmp_path: Path) -> None:
+def test_several_workers_say_what_one_says(
+    run: Path, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = [*files.test, "", "1"] * 9  # more than a worker is given at a time
     wishes = tmp_path / "wishes"
     wishes.write_text("".join('{"forbid": ["1"]}\n' if number % 5 == 0 else "\n" for number in range(len(lines))))
@@ -281,6 +283,9 @@ def test_several_workers_say_what_one_says(run: Path, files: Files, tmp_path: Pa
     assert translate_lines(run, lines, "--workers", "2", *options) == translate_lines(
         run, lines, "--workers", "1", *options
     )
+    # The second time, one process gets the chunks of both: a process takes seconds to start.
+    pool = workers.ProcessPoolExecutor
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda _, *rest, **more: pool(1, *rest, **more))
     assert translate_lines(run, lines, "--workers", "2", "--constraints", wishes) == translate_lines(
         run, lines, "--constraints", wishes
     )

@@ -15,6 +15,7 @@ import pytest
 from tests.end_to_end.helpers import ONE_THREAD, Files, call, recipe, signalled_in_step, slow, start
 from tests.end_to_end.test_resume import assert_same_end
 
+import regard
 from regard.checkpoints.checkpoint import load_checkpoint
 from regard.checkpoints.run_folder import RunFolder
 
@@ -42,10 +43,12 @@ def has_content(path: Path) -> Callable[[], bool]:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, *slow(signal.SIGINT, signal.SIGTERM)])
 def test_a_signal_saves_and_the_run_goes_on_as_if_there_had_been_none(
-    run: Path, files: Files, tmp_path: Path, number: signal.Signals
+    files: Files, tmp_path: Path, number: signal.Signals
 ) -> None:
+    uninterrupted = regard.train(recipe(files, max_steps=45, checkpoint_every=20), tmp_path / "whole").folder
     folder = tmp_path / "with space" / "run"
-    stopped = signalled_in_step(30, number, "train", files / "tiny.toml", "--out", folder)
+    steps = ("--set", "train.max_steps=45", "--set", "train.checkpoint_every=20")
+    stopped = signalled_in_step(30, number, "train", files / "tiny.toml", "--out", folder, *steps)
     assert stopped.returncode == 130, stopped.stderr
     assert b"Traceback" not in stopped.stderr
     assert f"regard train --resume '{folder}'".encode() in b" ".join(stopped.stderr.split())
@@ -55,7 +58,7 @@ def test_a_signal_saves_and_the_run_goes_on_as_if_there_had_been_none(
     assert load_checkpoint(last).step == 30
     finished = call("train", "--resume", folder)
     assert finished.code == 0, finished.err
-    assert_same_end(run, folder)
+    assert_same_end(uninterrupted, folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, *slow(signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)])

@@ -26,6 +26,7 @@ from regard.interop.onnx.runtime import OnnxModel
 from regard.lessons.export import export_model, write_examples
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
+from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.simple import CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
 
@@ -96,7 +97,7 @@ def test_a_lesson_is_small_local_accessible_and_its_figures_are_saved(
     assert sum(loaded.values()) < 6_000_000  # with the runtime and two models
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         assert page.evaluate(ACCESSIBLE) == []
     for drawing in save_figures(page, tmp_path):
         assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"
@@ -175,7 +176,10 @@ def test_tokenizers_in_the_page_give_the_same_ids(page: Page, server: LessonServ
         "Zürich is naïve",
     ] * 5
     unigram = SubwordTokenizer.train(sentences, 289, "unigram")
-    simple = [CharacterTokenizer.train(sentences, 100), WordTokenizer.train(sentences, 12)]
+    simple: list[CharacterTokenizer | WordTokenizer] = [
+        CharacterTokenizer.train(sentences, 100),
+        WordTokenizer.train(sentences, 12),
+    ]
     vocabularies = [[tokenizer.vocabulary.token(id) for id in range(tokenizer.size)] for tokenizer in simple]
     shown = run(
         page_at(page, server),
@@ -186,7 +190,8 @@ def test_tokenizers_in_the_page_give_the_same_ids(page: Page, server: LessonServ
         "return [ids, tokenizer.decode(ids), tokenizer.pieces(ids)]; }));",
         {"vocabularies": vocabularies, "unigram": describe_tokenizer(unigram), "texts": TEXTS},
     )
-    for tokenizer, results in zip([*simple, unigram], shown, strict=True):
+    tokenizers: list[Tokenizer] = [*simple, unigram]
+    for tokenizer, results in zip(tokenizers, shown, strict=True):
         for text, result in zip(TEXTS, results, strict=True):
             ids = tokenizer.encode(text)
             assert result == [ids, tokenizer.decode(ids), tokenizer.pieces(ids)], text
@@ -290,6 +295,15 @@ def test_the_film_starts_by_itself_where_motion_is_welcome(page: Page, server: L
     visit(page, server, "2-alignment", again=True)
     page.locator(".figure .drawing").scroll_into_view_if_needed()
     expect(page.get_by_role("slider")).not_to_have_value("0")
+
+
+def test_a_reader_who_leaves_early_is_no_error(server: LessonServer, capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (BrokenPipeError(), ConnectionResetError()):
+        try:
+            raise error
+        except ConnectionError:
+            server.handle_error(None, None)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_server_gives_nothing_else(server: LessonServer) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from regard_site import lessons, mathml, navigation, repository
+from regard_site import commands, lessons, mathml, navigation, python_api, repository
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Register all extensions with Sphinx."""
-    for extension in (lessons, mathml, navigation, repository):
+    for extension in (commands, lessons, mathml, navigation, python_api, repository):
         extension.setup(app)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -38,6 +38,7 @@ TASKS = (
     "compare",
     "python",
     "interop",
+    "publish",
 )
 
 
@@ -46,17 +47,25 @@ def _lessons() -> list[str]:
     return [path.relative_to(ROOT).with_suffix("").as_posix() for path in pages]
 
 
+def _pages_without_place(listed: set[str]) -> list[str]:
+    """Return the pages of docs that no section names, so that a new page is on the site without a line here."""
+    pages = (path.relative_to(ROOT).with_suffix("").as_posix() for path in sorted((ROOT / "docs").rglob("*.md")))
+    return [page for page in pages if page not in listed]
+
+
 def sections() -> dict[str, list[str]]:
     """Return the pages below each page, by their paths in the repository without suffix."""
-    return {
+    pages = {
         "README": ["docs/learn", "docs/use", "docs/papers", "docs/lookup", "docs/design", "docs/results"],
         "docs/learn": _lessons(),
         "docs/use": [f"docs/{name}" for name in TASKS],
         "docs/papers": [f"docs/papers/{name}" for name in PAPERS],
-        "docs/lookup": ["docs/reference"],
-        "docs/design": ["docs/map", "docs/extending", "CONTRIBUTING"],
+        "docs/lookup": ["docs/reference", "docs/api", "docs/cli"],
+        "docs/design": ["docs/map", "docs/extending", "docs/versions", "CONTRIBUTING", "SECURITY"],
         "docs/results": ["recipes/RESULTS", "benchmarks/RESULTS", "CHANGELOG"],
     }
+    pages["docs/use"] += _pages_without_place({page for section in pages.values() for page in section})
+    return pages
 
 
 def documents() -> Iterator[str]:

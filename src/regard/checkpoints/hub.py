@@ -18,7 +18,10 @@ from pathlib import Path
 from regard.config.overrides import HUB
 from regard.errors import CheckpointError, ConfigError
 
-FILES = ("config.json", "metrics.json", "model.safetensors", "tokenizer*", "confidence.json", "SHA256SUMS")
+FILES = (  # of a model on the hub that are downloaded
+    *("config.json", "metrics.json", "model.safetensors", "tokenizer*", "confidence.json", "SHA256SUMS"),
+    *("recipe.toml", "README.md"),
+)
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN to a token of https://huggingface.co/settings/tokens"
 _LIBRARIES = ("huggingface_hub", "hf_xet", "httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
 _ANSWERS = {  # what is wrong and what to do, by the status of the hub's answer
@@ -145,4 +148,9 @@ def _explain(error: BaseException) -> tuple[str, str]:
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, ValueError):
         return f"the hub does not accept this: {reason}", "check --license, and the lines at the top of README.md"
-    return f"the hub cannot be reached: {reason}", "check the network connection and HF_ENDPOINT, and try again"
+    if isinstance(error, OSError) and error.filename is not None:
+        fix = "make the folder writable, or free some disk space; HF_HOME names the folder of the cache"
+        return f"{error.filename}: {error.strerror or reason}", fix
+    without_xet = "; or set HF_HUB_DISABLE_XET=1, to upload without the protocol Xet" if "xet" in reason else ""
+    fix = f"check the network connection and HF_ENDPOINT, and try again{without_xet}"
+    return f"the hub cannot be reached: {reason}", fix

@@ -147,7 +147,8 @@ class Group(TyperGroup):
         return list(self.commands)
 
 
-def _write_parameters(parameters: Iterable[Any], formatter: Any) -> None:
+def parameter_groups(parameters: Iterable[Any]) -> dict[str, list[tuple[str, str]]]:
+    """Return the spelling and the help of each visible parameter, by group; --help and the like come last."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for parameter in parameters:
         if getattr(parameter, "hidden", False) or not getattr(parameter, "help", None):
@@ -156,10 +157,13 @@ def _write_parameters(parameters: Iterable[Any], formatter: Any) -> None:
         title = getattr(parameter, "rich_help_panel", None) or ("Arguments" if is_argument else "Options")
         names = _spelling(parameter, is_argument)
         groups.setdefault(str(title), []).append((names, parameter.help + _default(parameter)))
-    groups["Options"] = groups.pop("Options", [])  # --help and the like come last
-    for title, rows in groups.items():
-        if rows:
-            _write_rows(title, rows, formatter, FIRST_COLUMN)
+    groups["Options"] = groups.pop("Options", [])
+    return {title: rows for title, rows in groups.items() if rows}
+
+
+def _write_parameters(parameters: Iterable[Any], formatter: Any) -> None:
+    for title, rows in parameter_groups(parameters).items():
+        _write_rows(title, rows, formatter, FIRST_COLUMN)
 
 
 def _reword(error: typer.BadParameter) -> None:

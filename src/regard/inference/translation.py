@@ -100,7 +100,7 @@ class Translation:
 
     @property
     def target_tokens(self) -> tuple[str, ...]:
-        """Return the tokens of the rows of `attention`: `tokens`, and EOS if the translation is finished."""
+        """Return the tokens of the rows of `attention`, which are `tokens`, and EOS if the translation is finished."""
         return (*self.tokens, SPECIAL[EOS])[: len(self.tokens) if self.attention is None else len(self.attention)]
 
     def __str__(self) -> str:

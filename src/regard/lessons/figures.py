@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from regard.lessons.film import alignment
 from regard.lessons.models import SCORES, measure_lengths
@@ -44,7 +44,7 @@ def _steps(run: Path, score: str) -> dict[str, Any]:
 
     translator = load(run, device="cpu")
     model, tokenizers = translator.model, translator.tokenizers
-    scorer = model.decoder.attention.score
+    scorer: Any = cast(Any, model.decoder).attention.score
     queries: list[list[float]] = []
     scorer.register_forward_pre_hook(lambda _, arguments: queries.extend(arguments[0].flatten(0, 1).tolist()))
     sentences = []

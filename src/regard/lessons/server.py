@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import mimetypes
+import sys
 from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
@@ -54,6 +55,11 @@ class LessonServer(ThreadingHTTPServer):
     def address(self) -> str:
         """The address of the first page."""
         return f"http://{HOST}:{self.server_address[1]}/"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Ignore a client that closed its connection early, as a browser does when the reader leaves the page."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

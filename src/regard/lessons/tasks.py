@@ -45,7 +45,7 @@ def reversed_digits(split: str, length: int, count: int) -> list[tuple[str, str]
     that is divisible by 4, those of the training split in any other.
     """
     rng = random.Random(f"{split} {length}")
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     while len(pairs) < count:
         source = "".join(rng.choices(DIGITS, k=length))
         if length <= 3 or (sum(map(int, source)) % 4 == 0) == (split == "test"):

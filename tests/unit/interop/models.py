@@ -75,17 +75,17 @@ def tagged() -> Checkpoint:
     """Return a model trained on two tags: one reverses and capitalizes the words, the other has constant output."""
     config = ARCHITECTURES["transformer2017"].config(**SIZES)
     both = tokenizers().with_tags(["de", "fr"])
-    return checkpoint(config, both, _train(config, both, steps=120, tags=("de", "fr")))
+    return checkpoint(config, both, _train(config, both, steps=80, tags=("de", "fr")))
 
 
-def _train(config: ModelConfig, both: Tokenizers, steps: int = 60, tags: Sequence[str] = ()) -> Seq2Seq:
+def _train(config: ModelConfig, both: Tokenizers, steps: int = 35, tags: Sequence[str] = ()) -> Seq2Seq:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         model = build_model(config, VocabularySizes(both.source.size, both.target.size, both.joint))
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
         for step in range(steps):
             sides = [
                 (tagged_text(source, tags[number % 2 :][:1]), "THE DOG" if tags and number % 2 else target)

@@ -85,7 +85,7 @@ def test_a_notebook_runs_in_jupyter(lesson: Lesson) -> None:
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.read(lesson.notebook, as_version=4)
+    notebook: Any = nbformat.read(lesson.notebook, as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=300).execute()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.unit.checkpoints.killed_while_saving import checkpoint
+from tests.unit.checkpoints.test_killed_while_saving import checkpoint
 
 from regard.checkpoints.checkpoint import save_checkpoint
 from regard.checkpoints.run_folder import RunFolder

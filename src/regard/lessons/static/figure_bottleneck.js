@@ -48,9 +48,9 @@ export async function draw(place, { task = "digits" }) {
   onColours(() => frame.refresh());
   changeTask(state.task);
 
-  async function changeTask(value) {
+  function changeTask(value) {
     Object.assign(state, { task: value, example: 0, length: value === "digits" ? 5 : 1, results: null });
-    systems = value === RUN ? [[(await run.load()).architecture, "c"]] : SYSTEMS;
+    systems = value === RUN ? [["your run", "c"]] : SYSTEMS;
     length.element.style.display = value === RUN ? "none" : "";
     if (value !== RUN) {
       const { sizes } = measured[value];
@@ -76,11 +76,13 @@ export async function draw(place, { task = "digits" }) {
     if (!source.trim()) return;
     if (!state.results) frame.report("Loading the models…");
     try {
+      const named = name === RUN ? [[(await run.load()).architecture, "c"]] : SYSTEMS;
       const results = await Promise.all(models[name].map(async (model) => {
         const [encoded, hypotheses] = [await model.encode(source), await model.translate(source, { beam_size: 1 })];
         return { ...encoded, ...hypotheses[0], vectors: vectorsOf(encoded.memory) };
       }));
       if (turn !== state.turn) return; // the reader has moved on
+      systems = named;
       const expected = state.target ?? (name === "digits" ? [...source].reverse().join("") : null);
       Object.assign(state, { results, expected });
       const longest = Math.max(...results.map(({ outputPieces }) => outputPieces.length));

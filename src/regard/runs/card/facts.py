@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from sacrebleu.metrics.chrf import CHRF
 
-from regard.checkpoints.checkpoint import load_config, load_metrics, load_sizes
+from regard.checkpoints.checkpoint import load_config, load_fingerprint, load_metrics, load_sizes
 from regard.checkpoints.run_folder import PREPARED, RunFolder
 from regard.config.data import CorpusConfig
 from regard.config.overrides import HUB
@@ -54,6 +54,7 @@ class CardFacts:
         dev: The dev set; None if it is not known.
         confidence: The fitted confidence; None if there is none.
         is_improved: Whether the checkpoint was made by `regard improve`.
+        is_imported: Whether the model was imported from another toolkit, so that its training is not known.
         evaluations: Test scores of these weights.
         record: Device, versions, licence.
     """
@@ -69,6 +70,7 @@ class CardFacts:
     dev: DevSet | None = None
     confidence: ConfidenceModel | None = None
     is_improved: bool = False
+    is_imported: bool = False
     evaluations: tuple[Evaluation, ...] = ()
     record: CardRecord = field(default_factory=CardRecord)
 
@@ -147,6 +149,7 @@ def collect_facts(checkpoint: Path, run: Path | None, record: CardRecord | None 
         skipped=skipped,
         dev=dev,
         confidence=load_confidence(checkpoint),
+        is_imported=not load_fingerprint(checkpoint),
         is_improved=checkpoint.resolve().name.startswith(IMPROVED),
         evaluations=evaluations,
         record=record,

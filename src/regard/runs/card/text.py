@@ -21,6 +21,7 @@ ENDS = {
     "patience": "the dev score no longer improved",
     "interrupted": "it was stopped before its end, and may be continued",
 }
+NOT_KNOWN = "Not known: the model was imported from another toolkit."
 TOO_LONG = "longer than data.max_length"
 
 
@@ -44,6 +45,8 @@ def _summary(facts: CardFacts) -> str:
     pairs = [f"{_language(source)} to {_language(target)}" for source, target in facts.language_pairs]
     is_known = any(is_natural(code) for pair in facts.language_pairs for code in pair)
     subject = f"A model that translates from {', and from '.join(pairs)}" if is_known else "A model of sequences"
+    if facts.is_imported:
+        return f"{subject}, imported into regard from another toolkit. See its own model card for data and licence."
     version = "" if facts.record.training is None else f" {facts.record.training.versions.get('regard', '')}".rstrip()
     return f"{subject}, trained with regard{version}."
 
@@ -105,6 +108,9 @@ def _score_rows(
 
 
 def _data(facts: CardFacts) -> Iterator[str]:
+    if facts.is_imported:
+        yield NOT_KNOWN
+        return
     for name in training_corpora(facts.config):
         yield f"- corpus: {_code(name)}"
     if facts.pairs is not None:
@@ -152,6 +158,9 @@ def _model(facts: CardFacts) -> Iterator[str]:
 
 
 def _training(facts: CardFacts) -> Iterator[str]:
+    if facts.is_imported:
+        yield NOT_KNOWN
+        return
     train, record = facts.config.train, facts.record.training
     yield f"- steps of this checkpoint: {facts.step:,}, of about {train.tokens_per_batch * train.accumulate:,} tokens"
     yield (
@@ -171,8 +180,8 @@ def _training(facts: CardFacts) -> Iterator[str]:
 
 
 def _limits(facts: CardFacts) -> Iterator[str]:
-    number = "its training pairs" if facts.pairs is None else f"{facts.pairs:,} training pairs"
-    yield f"- The model knows only what {number} of the corpus above show. Expect worse translations of other text."
+    number = "its training pairs" if facts.pairs is None else f"its {facts.pairs:,} training pairs"
+    yield f"- The model knows only what {number} show. Expect worse translations of other kinds of text."
     yield from _confidence(facts.confidence)
     yield "- The scores compare translations with references. They do not show that a single translation is right."
     yield "- Do not use translations where an error does harm, such as in medicine or law, unless a person who knows"
