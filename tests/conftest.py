@@ -27,9 +27,10 @@ for _backend in (torch.cuda, torch.xpu, torch.mtia):
         setattr(_backend, "manual_seed_all", lambda seed: None)  # noqa: B010
 
 # PyTorch has 40 loggers that do not propagate. pytest adds two handlers to each of them and removes them, three times a
-# test, which takes 0.6 ms. Its handlers of the root logger get the same records from loggers that propagate.
+# test, which takes 0.6 ms. Its handlers of the root logger get the same records from loggers that propagate. Those with
+# `__` in their names trace the compiler: they stay as they are, since their records would be printed.
 for _logger in logging.root.manager.loggerDict.values():
-    if isinstance(_logger, logging.Logger) and _logger.name.startswith("torch"):
+    if isinstance(_logger, logging.Logger) and _logger.name.startswith("torch") and "__" not in _logger.name:
         _logger.propagate = True
 
 # No example has a deadline: its time depends on the machine and its load. CI draws the same examples in each run.

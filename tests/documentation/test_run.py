@@ -34,6 +34,7 @@ NOT_RUN = {
     "pip install": "needs a package index; CI installs with the Makefile",
     "apt-get install": "needs root and a package index; CI installs them in .ci/run",
     "python -m pytest tests/web": "is a part of these tests",
+    "python benchmarks/": "measures for minutes; tests/house/test_benchmarks.py calls the scripts",
     "docker": "needs a Docker daemon",
     "regard calibrate": "needs a dev set of 100 pairs; tests/end_to_end/test_confidence.py runs it",
     "regard improve": "needs a model that has learned something; tests/end_to_end/test_improve.py runs it",

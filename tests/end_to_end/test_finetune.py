@@ -43,8 +43,9 @@ def corpus_options(folder: Path) -> list[str | Path]:
     ]
 
 
-def limits(*, steps: int = 4, every: int = 2) -> list[str | Path]:
-    return ["--set", f"train.max_steps={steps}", "--set", f"train.checkpoint_every={every}"]
+def limits(*, steps: int = 4, every: int = 2, metric: str = "loss") -> list[str | Path]:
+    settings = (f"max_steps={steps}", f"checkpoint_every={every}", f"metric={metric}")
+    return [word for setting in settings for word in ("--set", f"train.{setting}")]
 
 
 def exact(folder: Path) -> float:
@@ -52,7 +53,9 @@ def exact(folder: Path) -> float:
 
 
 def test_the_vocabulary_is_kept_or_extended(run: Path, letters: Path, tmp_path: Path) -> None:
-    finetuned = call("train", "--from", run, *corpus_options(letters), "--out", tmp_path / "kept", *limits())
+    finetuned = call(
+        "train", "--from", run, *corpus_options(letters), "--out", tmp_path / "kept", *limits(metric="exact")
+    )
     assert finetuned.code == 0, finetuned.err
     messages = " ".join(finetuned.err.split())
     assert "its vocabulary is kept" in messages
@@ -62,7 +65,7 @@ def test_the_vocabulary_is_kept_or_extended(run: Path, letters: Path, tmp_path: 
 
     extended = call(
         *("train", "--from", run, "--extend-vocabulary", "9", *corpus_options(letters), "--out", tmp_path / "extended"),
-        *(*limits(steps=100, every=50), "--set", "train.learning_rate=0.01"),
+        *(*limits(steps=100, every=50, metric="exact"), "--set", "train.learning_rate=0.01"),
     )
     assert extended.code == 0, extended.err
     assert "extended by 3 tokens (" in extended.err
@@ -117,13 +120,14 @@ def test_architectures_with_one_vocabulary_and_two(
 ) -> None:
     architecture = name.split("/")[0]
     sizes = {**ARCHITECTURES[architecture].presets["small"]().model_dump(), **CASES[name].sizes, "dropout": 0.1}
-    config = recipe(files, max_steps=2, checkpoint_every=2)
+    config = recipe(files, max_steps=2, checkpoint_every=2, metric="'loss'")
     tokenizer = config.tokenizer.model_copy(update={"joint": joint == "true"})
     model = ARCHITECTURES[architecture].config(**sizes)
     regard.train(config.model_copy(update={"model": model, "tokenizer": tokenizer}), tmp_path / "old", console=QUIET)
     (tmp_path / "new.toml").write_text(
         f'[data]\nsource = "{letters}/new.src"\ntarget = "{letters}/new.tgt"\n'
-        f'[start]\ncheckpoint = "old"\nnew_tokens = 2\n[train]\nmax_steps = 2\ncheckpoint_every = 2\ndevice = "cpu"\n'
+        f'[start]\ncheckpoint = "old"\nnew_tokens = 2\n'
+        f'[train]\nmax_steps = 2\ncheckpoint_every = 2\nmetric = "loss"\ndevice = "cpu"\n'
     )
     new = regard.read_recipe(tmp_path / "new.toml")
     assert (new.model, new.tokenizer) == (model, tokenizer)
@@ -159,7 +163,7 @@ def test_a_recipe_that_does_not_match_the_checkpoint_is_an_error(run: Path, file
 
 
 def test_languages_are_those_of_the_other_run_by_default(files: Files, letters: Path, tmp_path: Path) -> None:
-    config = recipe(files, max_steps=1)
+    config = recipe(files, max_steps=1, metric="'loss'")
     data = config.data.model_copy(update={"source_language": "en", "target_language": "de"})
     regard.train(config.model_copy(update={"data": data}), tmp_path / "old", console=QUIET)
     more = (*corpus_options(letters), *limits(steps=1))
@@ -199,7 +203,7 @@ def test_incompatible_options(run: Path, letters: Path, tmp_path: Path) -> None:
     ("freeze", "error"), [("encodr", "did you mean encoder"), ("*", "nothing is left to train"), ("encoder", "")]
 )
 def test_frozen_parts(freeze: str, error: str, run: Path, files: Files, tmp_path: Path) -> None:
-    config = recipe(files, max_steps=2, checkpoint_every=1, average_checkpoints=2)
+    config = recipe(files, max_steps=2, checkpoint_every=1, average_checkpoints=2, metric="'loss'")
     train = config.train.model_copy(update={"freeze": (freeze,)})
     config = config.model_copy(update={"train": train, "start": StartConfig(checkpoint=str(run))})
     if error:

@@ -132,7 +132,7 @@ def test_a_streamed_run_resumes_in_any_pool_and_epoch(
     for module in (streaming, stream):
         monkeypatch.setattr(module, "CHUNK_PAIRS", 50)
     monkeypatch.setattr(streaming, "POOL", 250)
-    config = streamed(sensitive(files, "transformer2017", max_steps=28), tmp_path, several)
+    config = streamed(sensitive(files, "transformer2017", max_steps=28, metric='"loss"'), tmp_path, several)
     quiet = Console(quiet=True)
     regard.train(config, tmp_path / "straight", console=quiet)
     step, positions = TrainStep.run, set[tuple[int, int]]()

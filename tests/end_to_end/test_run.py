@@ -41,9 +41,13 @@ def test_the_log_has_its_steps_and_every_checkpoint(run: Path) -> None:
     assert checkpoints[-1]["loss"] < checkpoints[0]["loss"]
 
 
-def test_training_from_python_is_training_by_command(run: Path, files: Files, tmp_path: Path) -> None:
-    result = regard.train(recipe(files), tmp_path / "again", console=Console(quiet=True))
-    assert (result.folder, result.end, result.step) == (tmp_path / "again", "steps", 240)
+def test_training_from_python_is_training_by_command(files: Files, tmp_path: Path) -> None:
+    config, run = recipe(files, max_steps=30, checkpoint_every=15), tmp_path / "run"
+    sets = ("--set", "train.max_steps=30", "--set", "train.checkpoint_every=15")
+    finished = call("train", files / "tiny.toml", "--out", run, *sets)
+    assert finished.code == 0, finished.err
+    result = regard.train(config, tmp_path / "again", console=Console(quiet=True))
+    assert (result.folder, result.end, result.step) == (tmp_path / "again", "steps", 30)
     best = json.loads((run / "best" / "metrics.json").read_text())
     assert result.scores == best
     for name in ("last/model.safetensors", "last/training/state.safetensors"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -243,8 +244,9 @@ def test_an_ensemble_of_a_run_with_itself_is_the_run(run: Path, files: Files) ->
 
 def test_an_ensemble_of_two_architectures(run: Path, files: Files, tmp_path: Path) -> None:
     second = tmp_path / "other"
-    config = recipe(files, max_steps=2, checkpoint_every=1)
-    regard.train(override_config(config, ["model.architecture=cho2014"], ARCHITECTURES), second)
+    config = recipe(files, max_steps=2, checkpoint_every=1, metric="'loss'")
+    sizes = [f"model.{name}=32" for name in ("hidden_size", "embedding_size", "maxout_size")]
+    regard.train(override_config(config, ["model.architecture=cho2014", *sizes], ARCHITECTURES), second)
     both = regard.Translator.load_ensemble([run, second], "cpu")
     results = [best.text for best in both.translate(files.test[:30])]
     assert len(results) == 30
@@ -259,7 +261,13 @@ def test_an_ensemble_of_two_architectures(run: Path, files: Files, tmp_path: Pat
 def test_an_ensemble_needs_one_vocabulary(run: Path, tmp_path: Path) -> None:
     write_lines(tmp_path / "a", ["ab " * number for number in range(1, 40)])
     write_lines(tmp_path / "b", ["xy " * number for number in range(1, 40)])
-    sets = ["train.max_steps=1", "tokenizer.kind=character", "model.preset=tiny", "train.tokens_per_batch=64"]
+    sets = [
+        "train.max_steps=1",
+        "train.metric=loss",
+        "tokenizer.kind=character",
+        "model.preset=tiny",
+        "train.tokens_per_batch=64",
+    ]
     flags = [part for setting in sets for part in ("--set", setting)]
     finished = call("train", "--source", tmp_path / "a", "--target", tmp_path / "b", "--out", tmp_path / "run", *flags)
     assert finished.code == 0, finished.err
@@ -283,9 +291,12 @@ def test_several_workers_say_what_one_says(
     assert translate_lines(run, lines, "--workers", "2", *options) == translate_lines(
         run, lines, "--workers", "1", *options
     )
-    # The second time, one process gets the chunks of both: a process takes seconds to start.
-    pool = workers.ProcessPoolExecutor
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda _, *rest, **more: pool(1, *rest, **more))
+
+    def pool_of_one(_: int, *arguments: Any, **options: Any) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, *arguments, **options)
+
+    # Here, one process gets the chunks of both: a process takes seconds to start.
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", pool_of_one)
     assert translate_lines(run, lines, "--workers", "2", "--constraints", wishes) == translate_lines(
         run, lines, "--constraints", wishes
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[3]
 LESSONS = "src/regard/lessons"
+SECTIONS = ("start", "learn", "use", "papers", "lookup", "design", "coming-from", "comparison", "results")
 PAPERS = (
     "cho2014",
     "sutskever2014",
@@ -25,6 +26,8 @@ TASKS = (
     "training",
     "data",
     "doctor",
+    "low-resource",
+    "fine-tuning",
     "search",
     "documents",
     "terms",
@@ -32,6 +35,8 @@ TASKS = (
     "page",
     "confidence",
     "corrections",
+    "cpu-speed",
+    "gpus",
     "scale",
     "attend",
     "analyze",
@@ -40,6 +45,9 @@ TASKS = (
     "interop",
     "publish",
 )
+
+
+TOOLKITS = ("fairseq", "opennmt-py", "joeynmt", "sockeye", "marian", "hugging-face")
 
 
 def _lessons() -> list[str]:
@@ -56,12 +64,13 @@ def _pages_without_place(listed: set[str]) -> list[str]:
 def sections() -> dict[str, list[str]]:
     """Return the pages below each page, by their paths in the repository without suffix."""
     pages = {
-        "README": ["docs/learn", "docs/use", "docs/papers", "docs/lookup", "docs/design", "docs/results"],
+        "README": [f"docs/{name}" for name in SECTIONS],
         "docs/learn": _lessons(),
         "docs/use": [f"docs/{name}" for name in TASKS],
         "docs/papers": [f"docs/papers/{name}" for name in PAPERS],
         "docs/lookup": ["docs/reference", "docs/api", "docs/cli"],
         "docs/design": ["docs/map", "docs/extending", "docs/versions", "CONTRIBUTING", "SECURITY"],
+        "docs/coming-from": [f"docs/coming-from/{name}" for name in TOOLKITS],
         "docs/results": ["recipes/RESULTS", "benchmarks/RESULTS", "CHANGELOG"],
     }
     pages["docs/use"] += _pages_without_place({page for section in pages.values() for page in section})

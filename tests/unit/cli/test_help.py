@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import cache
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ def parsed(*arguments: str) -> dict[str, Any]:
     return dict(command.make_context(arguments[0], words).params)
 
 
+@cache
 def help_of(*arguments: str) -> str:
     result = CliRunner().invoke(app, [*arguments, "--help"], env={"COLUMNS": "80"})
     assert result.exit_code == 0, result.output

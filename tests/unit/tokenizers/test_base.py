@@ -2,6 +2,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
@@ -19,6 +20,7 @@ KINDS: tuple[Kind, ...] = ("unigram", "bpe", "character", "word", "byte")
 all_kinds = pytest.mark.parametrize("kind", KINDS)
 
 
+@cache
 def pairs(count: int = 200) -> list[tuple[str, str]]:
     corpus = dates(1, train=count, dev=0, test=0).train
     return [(pair.source, f"{pair.target} {pair.source.swapcase()}") for pair in corpus]

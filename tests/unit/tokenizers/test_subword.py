@@ -18,6 +18,7 @@ both_kinds = pytest.mark.parametrize("kind", KINDS)
 ODD = "▁▅\0\t\u2028\x85 <s></s><unk><pad><0x41> ⁇ "
 
 
+@cache
 def sentences() -> list[str]:
     return [pair.source for pair in dates(1, train=300, dev=0, test=0).train]
 

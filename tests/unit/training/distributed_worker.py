@@ -25,6 +25,7 @@ import torch.distributed.fsdp
 import torch.distributed.tensor
 from tests.unit.training.toy import Signaller, resumed_from, settings, trainer
 from torch import Tensor
+from torch._C._distributed_c10d import TCPStore
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq, VocabularySizes
@@ -258,7 +259,7 @@ def fork(rank: int, act: Callable[[], None]) -> tuple[int, int]:
 def launch(act: Callable[[], None]) -> int:
     """Run `act` in two processes with the environment of torchrun. If one fails, stop the other and return 1."""
     pipes = dict(fork(rank, act) for rank in range(2))
-    store = torch.distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # it starts a thread
+    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # it starts a thread
     for writer in pipes.values():
         os.write(writer, str(store.port).encode())
     running = set(pipes)

@@ -13,6 +13,7 @@ from regard.evaluation.bootstrap import BootstrapInterval
 from regard.reports.compare.page import write_page
 
 VOID = {"meta", "link", "img", "source"}
+NO_FIGURES: dict[str, Any] = {"curve": (), "lengths": (), "step_times": (), "attended": (None, None)}
 FETCHING = {"src", "href", "srcset", "action", "data", "poster", "background"}
 
 
@@ -95,7 +96,7 @@ def test_only_the_best_is_shaded(folder: Path) -> None:
 
 def test_a_score_near_zero_is_not_the_best(tmp_path: Path) -> None:
     zero = BootstrapInterval(value=0.1, low=0.0, high=0.2)
-    best, second = system("cho2014", chrf=zero, lengths=()), system("modern", chrf=zero, p=0.5, lengths=())
+    best, second = system("cho2014", chrf=zero, **NO_FIGURES), system("modern", chrf=zero, p=0.5, **NO_FIGURES)
     write_page(report(best, second), tmp_path / "page")
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<td class="?best"?>([\d.]+)', page) == ["30.0"]  # not 0.1 of chrF
@@ -178,8 +179,7 @@ def test_a_single_system_with_few_results(tmp_path: Path) -> None:
 
 
 def test_of_two_equal_scores_only_one_is_the_best(tmp_path: Path) -> None:
-    bare: dict[str, Any] = {"curve": (), "lengths": (), "step_times": (), "attended": (None, None)}
-    twins = system("modern", **bare), system("gnmt2016", p=0.5, **bare)
+    twins = system("modern", **NO_FIGURES), system("gnmt2016", p=0.5, **NO_FIGURES)
     text = write_page(report(*twins), tmp_path).read_text(encoding="utf-8")
     assert len(re.findall(r'<td class="?best"?>30.0', text)) == 1
 
