@@ -6,6 +6,7 @@ const ROWS = { year: [0, 4], month: [5, 7], day: [8, 10] }; // of a date in ISO 
 const SYSTEMS = [["bahdanau2014", "bahdanau2014"], ["transformer2017", "transformer2017"]];
 const PAUSE = 250; // milliseconds between checkpoints
 const GAP = 36;
+const LOWEST_LOSS = 0.003; // of the chart, which is logarithmic
 const shown = (token) => (token === "</s>" ? "⏎" : token);
 
 export async function draw(place) {
@@ -15,7 +16,7 @@ export async function draw(place) {
   const last = films[state.system].step.length - 1;
   const frame = new Frame(place, {
     name: "alignment",
-    caption: "In the picture, rows are output tokens and columns are source tokens. The stronger the colour of a cell, the larger the weight (in proportion to its square root, so that small weights are visible). For these pictures, the decoder is given the right output so far. Of transformer2017, the mean over all layers and heads is shown. Boxes mark the source word that each digit comes from: year, month, day. Below them is what the model writes by itself at this checkpoint. The sign ⏎ is the end token.",
+    caption: "In the picture, rows are output tokens and columns are source tokens. The stronger the colour of a cell, the larger the weight (in proportion to its square root, so that small weights are visible). For these pictures, the decoder is given the right output so far. Of transformer2017, the mean over all layers and heads is shown. Boxes mark the source word that each digit comes from: year, month, day. Below them is what the model writes by itself at this checkpoint. Losses below 0.003 are drawn as 0.003. The sign ⏎ is the end token.",
     note: `Measured at each checkpoint on ${pairs} dates that are not in the training data.`,
   }, paint);
   const play = button("Play", () => (state.timer === null ? start() : stop()));
@@ -134,10 +135,10 @@ export async function draw(place) {
     const { loss, part_share: shares, exact, entropy, even_entropy: largest } = film();
     const uniform = state.system === "bahdanau2014" ? films.uniform?.loss : null;
     const parts = [
-      paintChart(width, "Loss, nats per token", [0, 2, 4], (value) => number(value, 0), [
+      paintChart(width, "Loss, nats per token, on a logarithmic scale", [0.01, 0.1, 1], String, [
         ...(uniform ? [{ name: "weights kept equal", kind: "quiet", values: uniform, isDashed: true }] : []),
         { name: "loss", kind: "b", values: loss },
-      ]),
+      ], LOWEST_LOSS),
       paintChart(width, "Weight on the right word", [0, 0.5, 1], percent, PARTS.map(([part, kind]) => ({ name: part, kind, values: shares.map((share) => share[part]) }))),
       paintChart(width, "Quality, and how even the weights are", [0, 0.5, 1], percent, [
         { name: "right outputs", kind: "b", values: exact },
@@ -152,12 +153,14 @@ export async function draw(place) {
     return { height: y, children };
   }
 
-  function paintChart(width, title, ticks, show, curves) {
+  // With `lowest`, the scale is logarithmic, and smaller values are drawn there.
+  function paintChart(width, title, ticks, show, curves, lowest = null) {
     const { step } = film();
     const [left, right, top, bottom] = [44, width - 8, 46, 138];
     const x = (at) => left + (step[at] / step[last]) * (right - left);
-    const highest = Math.max(...ticks, ...curves.flatMap(({ values }) => values));
-    const y = (value) => bottom - (value / highest) * (bottom - top);
+    const scale = lowest === null ? (value) => value : (value) => Math.log(Math.max(value, lowest) / lowest);
+    const highest = Math.max(...[...ticks, ...curves.flatMap(({ values }) => values)].map(scale));
+    const y = (value) => bottom - (scale(value) / highest) * (bottom - top);
     const children = [text(0, 14, title, "strong")];
     let legend = 0;
     for (const { name, kind, isDashed } of curves) {
