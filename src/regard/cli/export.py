@@ -11,6 +11,7 @@ from regard.cli.options import Run, option
 
 EXAMPLES = """
 regard export runs/en-de exported/ --to ctranslate2
+regard export runs/en-de exported/ --to onnx --int8
 """
 
 
@@ -21,12 +22,16 @@ def export(
     run: Run,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to create.")],
     to: Annotated[ExportFormat, option("FORMAT", "Format: marian (MarianMT of Hugging Face), ctranslate2 or onnx.")],
+    int8: Annotated[bool, typer.Option("--int8", help="Store matrices in 8 bits; only for onnx.")] = False,
 ) -> None:
     """Write a run in the format of another toolkit, and print how to translate with it."""
     from regard.checkpoints.run_folder import resolve_checkpoint
     from regard.cli.streams import output
     from regard.console import say, status
+    from regard.errors import ConfigError
 
+    if int8 and to != "onnx":
+        raise ConfigError(f"the export to {to} has no --int8", where="--int8", fix="leave it out, or use --to onnx")
     checkpoint_folder = resolve_checkpoint(run)
     with status("loading the model"):
         from regard.checkpoints.checkpoint import load_checkpoint
@@ -40,7 +45,7 @@ def export(
     elif to == "onnx":
         from regard.interop.onnx.export import export_onnx
 
-        usage = export_onnx(checkpoint, folder)
+        usage = export_onnx(checkpoint, folder, int8=int8)
     else:
         from regard.interop.ctranslate2 import export_ctranslate2
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -160,9 +161,10 @@ class DecoderBlock(Block):
 
 def unfold(mask: Tensor, factor: float, extra: int) -> Tensor:
     """Return the mask (B, S') of ceil(factor x length + extra) columns for sources with mask (B, S) (equation 2)."""
-    lengths = [math.ceil(round(factor * length + extra, 6)) for length in range(mask.size(1) + 1)]
-    row_lengths = torch.tensor(lengths, device=mask.device)[mask.sum(1)]  # (B,)
-    return torch.arange(lengths[-1], device=mask.device) < row_lengths.unsqueeze(1)
+    numerator, denominator = Fraction(factor).limit_denominator(10**6).as_integer_ratio()  # 1.2 is 6 / 5
+    row_lengths = (numerator * mask.sum(1) + denominator - 1) // denominator + extra  # (B,)
+    width = (numerator * mask.size(1) + denominator - 1) // denominator + extra
+    return torch.arange(width, device=mask.device) < row_lengths.unsqueeze(1)
 
 
 class ByteNetEncoder(Encoder):
@@ -240,8 +242,9 @@ class ByteNetDecoder(OutputLayerDecoder[ByteNetState]):
     ) -> StepFeatures[ByteNetState]:
         """Feed one token (N,), together with the column of its position."""
         x = self.dropout(self.embedding(tokens))  # (N, 2d)
-        if state.length < state.source.values.size(1):
-            x = x + expand_to_rows(state.source.values[:, state.length], x.size(0))
+        columns = F.pad(state.source.values, (0, 0, 0, 1))  # a column of zeros follows the last one
+        position = torch.arange(state.length, state.length + 1, device=x.device).clamp(max=columns.size(1) - 1)
+        x = x + expand_to_rows(columns.index_select(1, position).squeeze(1), x.size(0))
         next_blocks: list[Tensor] = []
         for block, before in zip(self.blocks, state.blocks, strict=True):
             x, after = block.step(x, before)

@@ -19,6 +19,7 @@ from regard.contract import Seq2Seq, State
 from regard.errors import CheckpointError, ConfigError
 from regard.interop.export_folder import new_folder
 from regard.interop.onnx.graphs import EncoderGraph, Leaf, StepGraph, named_leaves
+from regard.interop.onnx.int8 import quantize_weights
 from regard.interop.onnx.manifest import ENCODER, FILE, STEP, GraphSpec, TensorSpec, as_json, manifest
 from regard.special_tokens import BOS, EOS, PAD
 
@@ -33,8 +34,13 @@ print(translator.translate(["a line"])[0].text)
 """
 
 
-def export_onnx(checkpoint: Checkpoint, out: Path) -> str:
+def export_onnx(checkpoint: Checkpoint, out: Path, *, int8: bool = False) -> str:
     """Write the run to the folder `out` and return example Python code that translates with it.
+
+    Args:
+        checkpoint: The run to export.
+        out: The folder to write. It must not exist, or be empty.
+        int8: Store matrices in 8 bits.
 
     Raises:
         CheckpointError: The model cannot be traced, or the folder cannot be written.
@@ -43,13 +49,16 @@ def export_onnx(checkpoint: Checkpoint, out: Path) -> str:
     _check_installed()
     model = copy.deepcopy(checkpoint.model).float().eval().requires_grad_(False)
     with new_folder(out) as folder, torch.no_grad():
-        small, large = _Example.of(model, rows=3, length=5, steps=2), _Example.of(model, rows=4, length=7, steps=4)
+        small, large = _Example.of(model, rows=4, length=6, steps=3), _Example.of(model, rows=5, length=9, steps=6)
         encoder = _export(EncoderGraph(model), ["source"], [small.source], [large.source], folder / ENCODER)
         step_graph = StepGraph(model, small.state)
         names = ["tokens", *step_graph.names]
         step = _export(step_graph, names, small.step_inputs, large.step_inputs, folder / STEP)
-        (folder / FILE).write_text(as_json(manifest(checkpoint, encoder, step)), encoding="utf-8")
+        (folder / FILE).write_text(as_json(manifest(checkpoint, encoder, step, int8=int8)), encoding="utf-8")
         checkpoint.tokenizers.save(folder)
+        if int8:
+            quantize_weights(folder / ENCODER)
+            quantize_weights(folder / STEP)
     return USAGE.format(folder=str(out))
 
 
@@ -78,7 +87,7 @@ class _Example:
         return [self.tokens, *(leaf.value for leaf in named_leaves(self.state))]
 
 
-_AXES = {(3, 4): "rows", (5, 7): "source_length", (2, 4): "target_length", (3, 5): "next_target_length"}
+_AXES = {(4, 5): "rows", (6, 9): "source_length", (3, 6): "target_length", (4, 7): "next_target_length"}
 """Names of axes by their sizes in the two examples."""
 
 
@@ -94,7 +103,8 @@ def _export(graph: nn.Module, names: list[str], small: list[Leaf], large: list[L
     """Trace a graph with the small example, and write it with axes that differ between the examples dynamic."""
     outputs, large_outputs = graph(*small), graph(*large)
     inputs = list(map(_spec, names, small, large))
-    dims = {name: torch.export.Dim(name) for name in (*_AXES.values(), "memory_length")}
+    # The graph is the same for smaller sizes, but PyTorch has special cases for sizes such as 1, which it must exclude.
+    dims = {name: torch.export.Dim(name, min=3) for name in (*_AXES.values(), "memory_length")}
     shapes = [
         {axis: dims[size] for axis, size in enumerate(spec.shape) if isinstance(size, str)}
         if isinstance(value, Tensor)
@@ -117,6 +127,9 @@ def _export(graph: nn.Module, names: list[str], small: list[Leaf], large: list[L
             ) from error
     assert onnx_program is not None
     assert [value.name for value in onnx_program.model.graph.outputs] == list(outputs)
+    for node in onnx_program.model.graph:
+        node.metadata_props.clear()  # stack traces, a fifth of a small model
+        node.doc_string = None
     onnx_program.save(path)
     return GraphSpec(inputs, [_spec(name, outputs[name], large_outputs[name]) for name in outputs])
 

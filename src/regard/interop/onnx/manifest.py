@@ -51,7 +51,7 @@ class GraphSpec:
         }
 
 
-def manifest(checkpoint: Checkpoint, encoder: GraphSpec, step: GraphSpec) -> dict[str, Any]:
+def manifest(checkpoint: Checkpoint, encoder: GraphSpec, step: GraphSpec, *, int8: bool) -> dict[str, Any]:
     """Return the manifest of a run with these graphs."""
     config, tokenizers = checkpoint.config, checkpoint.tokenizers
     next_names = {tensor.name for tensor in step.outputs}
@@ -61,6 +61,7 @@ def manifest(checkpoint: Checkpoint, encoder: GraphSpec, step: GraphSpec) -> dic
         "format": FORMAT,
         "version": VERSION,
         "regard_version": __version__,
+        "weights": "int8" if int8 else "float32",
         "architecture": config.model.architecture,
         "source_language": config.data.source_language,
         "target_language": config.data.target_language,
