@@ -161,6 +161,57 @@ def test_a_beam_in_the_page_equals_regards(page: Page, server: LessonServer) -> 
                 assert [best["score"] for best in row] == pytest.approx([score for _, score in expected_row], abs=2e-5)
 
 
+def test_every_search_in_the_page_equals_regards(page: Page, server: LessonServer) -> None:
+    sources = ["the dog seeks the place", "the old job paints the place and the house loves the new car"]
+    lookahead = {"strategy": "lookahead", "lookahead_width": 3}
+    exact = {"strategy": "exact", "beam_size": 2, "exact_steps": 20_000}
+    folder = "models/phrases"
+    for settings, top in (
+        ({"beam_size": 1}, 1),
+        ({"beam_size": 4, "allow_empty": True}, 4),
+        ({"beam_size": 3, "length_penalty": 0.6}, 2),
+        ({**lookahead, "lookahead_depth": 1}, 1),
+        ({**lookahead, "lookahead_depth": 3, "length_penalty": 0.6}, 1),
+        ({**exact, "allow_empty": False}, 1),
+        ({**exact, "allow_empty": True, "exact_steps": 40}, 1),
+    ):
+        search = {"length_penalty": 0.0, "patience": 1, **settings}
+        shown = run(
+            page_at(page, server),
+            "const { Model } = await load('runtime.js'); const [folder, sources, search, top] = argument;"
+            "return Promise.all(sources.map((source) => new Model(folder).search(source, search, top)));",
+            [folder, sources, search, top],
+        )
+        expected = expected_translations(OnnxModel(FOLDER / "static" / folder), sources, search, top)
+        for result, expected_row in zip(shown, expected, strict=True):
+            assert [best["output"] for best in result["hypotheses"]] == [text for text, _ in expected_row], settings
+            scores = [best["score"] for best in result["hypotheses"]]
+            assert scores == pytest.approx([score for _, score in expected_row], abs=2e-5)
+
+
+def test_exact_search_in_the_page_finds_the_empty_output(page: Page, server: LessonServer) -> None:
+    visit(page, server, "7-search")
+    figure = page.locator("[data-figure=search]")
+    status = figure.locator(".status")
+    expect(status).to_have_text("Step 2 of 6: 4 candidates, 2 kept, 0 finished, 2 pruned.")
+    figure.get_by_role("button", name="To the end").click()
+    expect(status).to_contain_text("Result: der Hund sucht die Stelle.")
+    figure.get_by_label("greedy").check()
+    expect(status).to_contain_text("Step 6 of 6: 2 candidates, 1 kept, 1 finished, 0 pruned.")
+    expect(status).to_contain_text("Result: der Hund sucht den Ort.")
+    expect(figure.get_by_label("beam_size")).to_be_hidden()
+    figure.get_by_label("lookahead", exact=True).check()
+    expect(status).to_contain_text("Result: der Hund sucht die Stelle.")
+    figure.get_by_label("Clauses").fill("4")
+    figure.get_by_label("allow_empty").check()
+    expect(status).to_contain_text("Step 6 of 2")  # of more than 20
+    figure.get_by_role("button", name="Search exactly").click()
+    expect(status).to_contain_text("prefixes: the empty output.", timeout=30_000)
+    silence = page.locator("[data-figure=silence]")
+    silence.get_by_label("empty outputs").check()
+    expect(silence.locator(".status")).to_contain_text("Share of empty outputs, beam of 1 and of 64, ")
+
+
 def page_at(page: Page, server: LessonServer) -> Page:
     """Return the page at any lesson, so that modules can be imported."""
     if not page.url.startswith(server.address):

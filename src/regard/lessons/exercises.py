@@ -123,6 +123,16 @@ def _additive_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _best_continuations(totals: Any, log_probabilities: Any, count: int) -> Any:
+    candidates = np.asarray(totals)[:, None] + log_probabilities
+    order = np.argsort(-candidates, axis=None)[:count]
+    return np.stack(np.unravel_index(order, candidates.shape))
+
+
+def _beam_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
+    return np.sort(-rng.exponential(size=3))[::-1], np.log([_weights(rng, 7) for _ in range(3)]), 3
+
+
 EXERCISES: Mapping[str, Verify] = {
     "1.1": _numbers(64, 1664, hint="count the end token, and both directions of bahdanau2014"),
     "1.2": _below_half,
@@ -133,4 +143,7 @@ EXERCISES: Mapping[str, Verify] = {
     "3.1": _numbers(0.140, 0.284, 0.576, tolerance=0.002, hint="divide the dot products by the square root of 2"),
     "3.2": _function(lambda q, keys, w, u, v: np.tanh(w @ q + keys @ u.T) @ v, _additive_arguments),
     "3.3": _function(lambda weights: np.diag(weights) - np.outer(weights, weights), lambda rng: (_weights(rng, 5),)),
+    "7.1": _numbers(0.30, 0.36, tolerance=0.001, hint="multiply the probabilities along each path"),
+    "7.2": _numbers(3, 1, 2, hint="divide each log-probability by the divisor of its length"),
+    "7.3": _function(_best_continuations, _beam_arguments),
 }

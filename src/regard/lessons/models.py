@@ -29,6 +29,8 @@ class LessonModel:
         longest: The longest length that it is trained on; None: the task's.
         learning_rate: The peak learning rate.
         is_live: Whether it is exported to run in the page.
+        tokenizer: The kind of its tokens.
+        label_smoothing: The label smoothing of its training.
     """
 
     name: str
@@ -39,6 +41,8 @@ class LessonModel:
     longest: int | None = None
     learning_rate: float = 0.01
     is_live: bool = True
+    tokenizer: str = "character"
+    label_smoothing: float = 0.0
 
     @property
     def sizes(self) -> range:
@@ -55,11 +59,11 @@ class LessonModel:
         preset = ARCHITECTURES[self.architecture].presets["small"]()
         return RunConfig(
             data=DataConfig(**files),  # type: ignore[arg-type]
-            tokenizer=TokenizerConfig(kind="character", vocabulary_size=1000),
+            tokenizer=TokenizerConfig(kind=self.tokenizer, vocabulary_size=1000),
             model=type(preset).model_validate({**preset.model_dump(), **self.settings, "dropout": 0.0}),
             train=TrainConfig(
-                seed=1, optimizer="muon", schedule="cosine", label_smoothing=0.0, patience=0, metric="exact",
-                warmup_steps=50, checkpoint_every=max(100, self.max_steps // 4), tokens_per_batch=2048,
+                seed=1, optimizer="muon", schedule="cosine", label_smoothing=self.label_smoothing, patience=0,
+                metric="exact", warmup_steps=50, checkpoint_every=max(100, self.max_steps // 4), tokens_per_batch=2048,
                 learning_rate=self.learning_rate, max_steps=self.max_steps, device="cpu",
             ),
             search=SearchConfig(beam_size=1, length_penalty=0.0),
@@ -94,6 +98,19 @@ LESSON_MODELS: Sequence[LessonModel] = [
             is_live=False,
         )
         for score in SCORES
+    ),
+    *(
+        LessonModel(
+            name,
+            "phrases",
+            "bahdanau2014",
+            {"hidden_size": 48, "embedding_size": 32, "maxout_size": 32, "attention_size": 32},
+            1000,
+            tokenizer="word",
+            label_smoothing=smoothing,
+            is_live=smoothing > 0,
+        )
+        for name, smoothing in (("phrases", 0.1), ("phrases-unsmoothed", 0.0))
     ),
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from datetime import date
@@ -21,6 +22,7 @@ from regard.lessons.exercises import EXERCISES
 from regard.lessons.film import FILM_MODELS, FRAMES, PARTS, SENTENCES, FilmModel, film_training, part_spans
 from regard.lessons.models import LESSON_MODELS
 from regard.lessons.pages import FOLDER, Lesson, expand_sources, lessons
+from regard.lessons.phrases import best_translation, log_probability, phrases
 from regard.lessons.render import render_lesson
 from regard.lessons.server import LessonServer
 from regard.lessons.tasks import TASKS
@@ -194,6 +196,36 @@ def test_a_training_is_filmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert frozen["entropy"] == pytest.approx(frozen["even_entropy"], abs=1e-5)
     assert film["entropy"][-1] < frozen["entropy"][-1]
     assert [len(rows) for rows in film["maps"][-1]] == [11] * len(SENTENCES)
+
+
+def test_the_search_figure_shows_that_the_model_prefers_silence() -> None:
+    measured = regard.lessons.figure("search")
+    smoothed, unsmoothed = (measured["models"][name] for name in ("phrases", "phrases-unsmoothed"))
+    plain, average = smoothed["beams"]["plain"], smoothed["beams"]["average"]
+    four = measured["beam_sizes"].index(4)
+    assert plain[0]["best"] < plain[four]["best"]  # a beam finds what greedy search misses
+    assert plain[four]["empty"] == 0
+    assert plain[-1]["empty"] > 0.3
+    assert plain[-1]["right"] < plain[four]["right"]
+    assert average[-1]["empty"] == 0
+    assert average[-1]["right"] > 0.95
+    for clauses in smoothed["silence"]:
+        assert clauses["greedy"]["log_probability"] < clauses["beam"]["log_probability"]
+        assert clauses["proved"] == 1
+    assert smoothed["silence"][0]["exact"]["empty"] == 0
+    assert smoothed["silence"][-1]["exact"]["empty"] > 0.5
+    assert smoothed["silence"][-1]["empty"] > smoothed["silence"][-1]["beam"]["log_probability"]
+    assert all(clauses["exact"]["empty"] == 0 for clauses in unsmoothed["silence"])
+
+
+def test_phrases_are_translations_of_their_grammar() -> None:
+    for source, target in phrases("test", 2, 20):
+        best = best_translation(source)
+        assert -10 < log_probability(source, target) <= best.log_probability <= 0
+        assert log_probability(source, best.text) == pytest.approx(best.log_probability)
+        assert log_probability(source, f"{target} und") == log_probability(source, "") == -math.inf
+    assert best_translation("the old dog seeks the big place").text == "der alte Hund sucht die große Stelle"
+    assert math.exp(log_probability("the dog seeks the new car", "der Hund sucht den neuen PKW")) == pytest.approx(0.28)
 
 
 def test_weights_of_the_scores_figure_are_those_of_its_parameters() -> None:

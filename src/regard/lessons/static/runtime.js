@@ -39,4 +39,6 @@ export class Model {
   encode(text) { return call("encode", { folder: this.folder, text }); }
   // The translations of a text, best first. Settings override the run's [search]; see search.js for a hypothesis.
   translate(text, settings = {}, topBeams = 1) { return call("translate", { folder: this.folder, text, settings, topBeams }); }
+  // The same, and how the search got there: { pieces, unknown, hypotheses, trace, empty, fed }; see search.js and strategies.js.
+  search(text, settings = {}, topBeams = 1) { return call("search", { folder: this.folder, text, settings, topBeams }); }
 }
