@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,12 @@ ACCESSIBLE = (Path(__file__).parent / "accessible.js").read_text(encoding="utf-8
 MODELS = FOLDER / "static" / "models"
 NAMES = [lesson.name for lesson in lessons()]
 OF_FIRST_MODEL = ("/static/models/", "/static/ort/")
+PLAY_AND_PAUSE = """async () => {
+  const [play, steps] = ["button", "input[type=range]"].map((name) => document.querySelector(`.figure ${name}`));
+  play.click();
+  while (Number(steps.value) < 2) await new Promise((resume) => setTimeout(resume, 10));
+  play.click();
+}"""
 TEXTS = [
     "The dog runs.", "  two   dogs\tplay\x1cin the\u3000snow ", "", " ", "naïve Zürich ▁ x▁", "日本語 🙂 text",
     "the then there these", "aaaaaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break",
@@ -310,6 +317,35 @@ def test_the_readers_own_run_translates_in_the_page(
             assert [best["score"] for best in shown] == pytest.approx([beam.score for beam in expected], abs=1e-4)
             page.goto("about:blank")
             own.shutdown()
+
+
+def test_the_film_plays_pauses_and_steps(page: Page, server: LessonServer) -> None:
+    film = regard.lessons.figure("alignment")["films"]["bahdanau2014"]
+    visit(page, server, "2-alignment")
+    status, checkpoint = page.locator(".figure .status"), page.get_by_role("slider")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()  # it does not start by itself: reduced motion
+    expect(status).to_contain_text("Step 0: ")
+    page.get_by_role("button", name="Next checkpoint").click()
+    expect(status).to_contain_text(f"Step {film['step'][1]}: ")
+    checkpoint.press("ArrowRight")
+    expect(status).to_contain_text(f"Step {film['step'][2]}: ")
+    checkpoint.press("End")
+    expect(status).to_contain_text(f"right outputs {round(100 * film['exact'][-1])} %")
+    page.evaluate(PLAY_AND_PAUSE)  # from the beginning
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    assert 2 <= int(checkpoint.input_value()) < len(film["step"]) - 1
+    page.get_by_label("transformer2017").check()
+    page.get_by_label("jeudi 30 janvier 1947").check()
+    expect(page.locator(".figure svg[role=img]")).to_have_attribute(
+        "aria-label", re.compile("transformer2017 for jeudi 30 janvier 1947")
+    )
+
+
+def test_the_film_starts_by_itself_where_motion_is_welcome(page: Page, server: LessonServer) -> None:
+    page.emulate_media(reduced_motion="no-preference")
+    visit(page, server, "2-alignment", again=True)
+    page.locator(".figure .drawing").scroll_into_view_if_needed()
+    expect(page.get_by_role("slider")).not_to_have_value("0")
 
 
 def test_a_reader_who_leaves_early_is_no_error(server: LessonServer, capsys: pytest.CaptureFixture[str]) -> None:

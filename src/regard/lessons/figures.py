@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from regard.lessons.film import alignment
 from regard.lessons.models import SCORES, measure_lengths
 from regard.lessons.search_figure import search_figure
 from regard.lessons.tasks import TASKS
@@ -71,6 +72,7 @@ def _steps(run: Path, score: str) -> dict[str, Any]:
 
 FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {
     "bottleneck": bottleneck,
+    "alignment": alignment,
     "scores": scores,
     "search": search_figure,
 }

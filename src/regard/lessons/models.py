@@ -119,12 +119,17 @@ def train_model(model: LessonModel, folder: Path) -> Path:
     """Train a model in `folder`, and return the folder of its run."""
     from regard.runs.api import train
 
+    write_lesson_corpus(model, folder)
+    return Path(train(model.recipe(folder), folder / "run", quiet=True).folder)
+
+
+def write_lesson_corpus(model: LessonModel, folder: Path) -> None:
+    """Write the training pairs and the dev set of a model into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     task = TASKS[model.task]
     dev = [pair for size in model.sizes for pair in task.make("dev", size, DEV_PAIRS // len(model.sizes))]
     write_pairs(task.training_pairs(TRAINING_PAIRS, model.sizes), folder, "train")
     write_pairs(dev, folder, "dev")
-    return Path(train(model.recipe(folder), folder / "run", quiet=True).folder)
 
 
 def write_pairs(pairs: Sequence[tuple[str, str]], folder: Path, split: str) -> None:
