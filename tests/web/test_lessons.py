@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,12 @@ ACCESSIBLE = (Path(__file__).parent / "accessible.js").read_text(encoding="utf-8
 MODELS = FOLDER / "static" / "models"
 NAMES = [lesson.name for lesson in lessons()]
 OF_FIRST_MODEL = ("/static/models/", "/static/ort/")
+PLAY_AND_PAUSE = """async () => {
+  const [play, steps] = ["button", "input[type=range]"].map((name) => document.querySelector(`.figure ${name}`));
+  play.click();
+  while (Number(steps.value) < 2) await new Promise((resume) => setTimeout(resume, 10));
+  play.click();
+}"""
 TEXTS = [
     "The dog runs.", "  two   dogs\tplay\x1cin the\u3000snow ", "", " ", "naïve Zürich ▁ x▁", "日本語 🙂 text",
     "the then there these", "aaaaaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break",
@@ -156,6 +163,57 @@ def test_a_beam_in_the_page_equals_regards(page: Page, server: LessonServer) -> 
                 assert [best["score"] for best in row] == pytest.approx([score for _, score in expected_row], abs=2e-5)
 
 
+def test_every_search_in_the_page_equals_regards(page: Page, server: LessonServer) -> None:
+    sources = ["the dog seeks the place", "the old job paints the place and the house loves the new car"]
+    lookahead = {"strategy": "lookahead", "lookahead_width": 3}
+    exact = {"strategy": "exact", "beam_size": 2, "exact_steps": 20_000}
+    folder = "models/phrases"
+    for settings, top in (
+        ({"beam_size": 1}, 1),
+        ({"beam_size": 4, "allow_empty": True}, 4),
+        ({"beam_size": 3, "length_penalty": 0.6}, 2),
+        ({**lookahead, "lookahead_depth": 1}, 1),
+        ({**lookahead, "lookahead_depth": 3, "length_penalty": 0.6}, 1),
+        ({**exact, "allow_empty": False}, 1),
+        ({**exact, "allow_empty": True, "exact_steps": 40}, 1),
+    ):
+        search = {"length_penalty": 0.0, "patience": 1, **settings}
+        shown = run(
+            page_at(page, server),
+            "const { Model } = await load('runtime.js'); const [folder, sources, search, top] = argument;"
+            "return Promise.all(sources.map((source) => new Model(folder).search(source, search, top)));",
+            [folder, sources, search, top],
+        )
+        expected = expected_translations(OnnxModel(FOLDER / "static" / folder), sources, search, top)
+        for result, expected_row in zip(shown, expected, strict=True):
+            assert [best["output"] for best in result["hypotheses"]] == [text for text, _ in expected_row], settings
+            scores = [best["score"] for best in result["hypotheses"]]
+            assert scores == pytest.approx([score for _, score in expected_row], abs=2e-5)
+
+
+def test_exact_search_in_the_page_finds_the_empty_output(page: Page, server: LessonServer) -> None:
+    visit(page, server, "7-search")
+    figure = page.locator("[data-figure=search]")
+    status = figure.locator(".status")
+    expect(status).to_have_text("Step 2 of 6: 4 candidates, 2 kept, 0 finished, 2 pruned.")
+    figure.get_by_role("button", name="To the end").click()
+    expect(status).to_contain_text("Result: der Hund sucht die Stelle.")
+    figure.get_by_label("greedy").check()
+    expect(status).to_contain_text("Step 6 of 6: 2 candidates, 1 kept, 1 finished, 0 pruned.")
+    expect(status).to_contain_text("Result: der Hund sucht den Ort.")
+    expect(figure.get_by_label("beam_size")).to_be_hidden()
+    figure.get_by_label("lookahead", exact=True).check()
+    expect(status).to_contain_text("Result: der Hund sucht die Stelle.")
+    figure.get_by_label("Clauses").fill("4")
+    figure.get_by_label("allow_empty").check()
+    expect(status).to_contain_text("Step 6 of 2")  # of more than 20
+    figure.get_by_role("button", name="Search exactly").click()
+    expect(status).to_contain_text("prefixes: the empty output.", timeout=30_000)
+    silence = page.locator("[data-figure=silence]")
+    silence.get_by_label("empty outputs").check()
+    expect(silence.locator(".status")).to_contain_text("Share of empty outputs, beam of 1 and of 64, ")
+
+
 def page_at(page: Page, server: LessonServer) -> Page:
     """Return the page at any lesson, so that modules can be imported."""
     if not page.url.startswith(server.address):
@@ -261,6 +319,35 @@ def test_the_readers_own_run_translates_in_the_page(
             assert [best["score"] for best in shown] == pytest.approx([beam.score for beam in expected], abs=1e-4)
             page.goto("about:blank")
             own.shutdown()
+
+
+def test_the_film_plays_pauses_and_steps(page: Page, server: LessonServer) -> None:
+    film = regard.lessons.figure("alignment")["films"]["bahdanau2014"]
+    visit(page, server, "2-alignment")
+    status, checkpoint = page.locator(".figure .status"), page.get_by_role("slider")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()  # it does not start by itself: reduced motion
+    expect(status).to_contain_text("Step 0: ")
+    page.get_by_role("button", name="Next checkpoint").click()
+    expect(status).to_contain_text(f"Step {film['step'][1]}: ")
+    checkpoint.press("ArrowRight")
+    expect(status).to_contain_text(f"Step {film['step'][2]}: ")
+    checkpoint.press("End")
+    expect(status).to_contain_text(f"right outputs {round(100 * film['exact'][-1])} %")
+    page.evaluate(PLAY_AND_PAUSE)  # from the beginning
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    assert 2 <= int(checkpoint.input_value()) < len(film["step"]) - 1
+    page.get_by_label("transformer2017").check()
+    page.get_by_label("jeudi 30 janvier 1947").check()
+    expect(page.locator(".figure svg[role=img]")).to_have_attribute(
+        "aria-label", re.compile("transformer2017 for jeudi 30 janvier 1947")
+    )
+
+
+def test_the_film_starts_by_itself_where_motion_is_welcome(page: Page, server: LessonServer) -> None:
+    page.emulate_media(reduced_motion="no-preference")
+    visit(page, server, "2-alignment", again=True)
+    page.locator(".figure .drawing").scroll_into_view_if_needed()
+    expect(page.get_by_role("slider")).not_to_have_value("0")
 
 
 def test_a_reader_who_leaves_early_is_no_error(server: LessonServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,6 +105,24 @@ def _sinusoid(position: int, size: int) -> np.ndarray[Any, Any]:
     return np.stack((np.sin(angles), np.cos(angles)), axis=1).flatten()
 
 
+def _first_steps(answer: Any) -> str:
+    film = figure("alignment")["films"]["bahdanau2014"]
+    steps = [
+        next(step for step, shares in zip(film["step"], film["part_share"], strict=True) if shares[part] > 0.5)
+        for part in ("year", "month", "day")
+    ]
+    return _numbers(*steps, hint="it is the first step whose share is above 0.5")(answer)
+
+
+def _entropy(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.asarray(-(weights * np.log2(np.where(weights > 0, weights, 1.0))).sum(axis=1))
+
+
+def _weights_with_zeros(rng: np.random.Generator) -> tuple[np.ndarray[Any, Any]]:
+    weights = np.stack([_weights(rng, 6) for _ in range(4)]) * np.tri(4, 6, 2)
+    return (weights / weights.sum(axis=1, keepdims=True),)
+
+
 def _weights(rng: np.random.Generator, size: int) -> np.ndarray[Any, Any]:
     weights = np.exp(rng.normal(size=size))
     return np.asarray(weights / weights.sum())
@@ -117,14 +135,30 @@ def _additive_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _best_continuations(totals: Any, log_probabilities: Any, count: int) -> Any:
+    candidates = np.asarray(totals)[:, None] + log_probabilities
+    order = np.argsort(-candidates, axis=None)[:count]
+    return np.stack(np.unravel_index(order, candidates.shape))
+
+
+def _beam_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
+    return np.sort(-rng.exponential(size=3))[::-1], np.log([_weights(rng, 7) for _ in range(3)]), 3
+
+
 EXERCISES: Mapping[str, Verify] = {
     "1.1": _numbers(64, 1664, hint="count the end token, and both directions of bahdanau2014"),
     "1.2": _below_half,
     "1.3": _function(lambda weights, states: weights @ states, lambda rng: (_weights(rng, 6), rng.normal(size=(6, 4)))),
+    "2.1": _numbers(4, 1.5, tolerance=1e-6, hint="use the logarithm to base 2"),
+    "2.2": _first_steps,
+    "2.3": _function(_entropy, _weights_with_zeros),
     "3.1": _numbers(0.140, 0.284, 0.576, tolerance=0.002, hint="divide the dot products by the square root of 2"),
     "3.2": _function(lambda q, keys, w, u, v: np.tanh(w @ q + keys @ u.T) @ v, _additive_arguments),
     "3.3": _function(lambda weights: np.diag(weights) - np.outer(weights, weights), lambda rng: (_weights(rng, 5),)),
     "5.1": _function(np.tri, lambda rng: (int(rng.integers(3, 9)),)),
     "5.2": _function(_sinusoid, lambda rng: (int(rng.integers(0, 60)), 2 * int(rng.integers(2, 9)))),
     "5.3": _separator_head,
+    "7.1": _numbers(0.30, 0.36, tolerance=0.001, hint="multiply the probabilities along each path"),
+    "7.2": _numbers(3, 1, 2, hint="divide each log-probability by the divisor of its length"),
+    "7.3": _function(_best_continuations, _beam_arguments),
 }

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from regard.lessons.film import alignment
 from regard.lessons.heads import heads
 from regard.lessons.models import SCORES, measure_lengths
+from regard.lessons.search_figure import search_figure
 from regard.lessons.tasks import TASKS
 
 Runs = Mapping[str, Path]
@@ -27,7 +29,7 @@ def bottleneck(runs: Runs) -> dict[str, Any]:
             "exact": {system: measure_lengths(runs[f"{name}-{system}"], task, MEASURED_PAIRS) for system in SYSTEMS},
             "examples": [task.make("test", size, EXAMPLES) for size in task.sizes],
         }
-        for name, task in TASKS.items()
+        for name, task in ((name, TASKS[name]) for name in ("digits", "dates"))
     }
 
 
@@ -69,4 +71,10 @@ def _steps(run: Path, score: str) -> dict[str, Any]:
     return {"sentences": sentences, "parameters": parameters}
 
 
-FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {"bottleneck": bottleneck, "scores": scores, "heads": heads}
+FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {
+    "bottleneck": bottleneck,
+    "alignment": alignment,
+    "scores": scores,
+    "heads": heads,
+    "search": search_figure,
+}

@@ -30,6 +30,8 @@ class LessonModel:
         longest: The longest length that it is trained on; None: the task's.
         learning_rate: The peak learning rate.
         is_live: Whether it is exported to run in the page.
+        tokenizer: The kind of its tokens.
+        label_smoothing: The label smoothing of its training.
         without: What its Transformer is trained without; see `regard.lessons.ablation`.
     """
 
@@ -41,6 +43,8 @@ class LessonModel:
     longest: int | None = None
     learning_rate: float = 0.01
     is_live: bool = True
+    tokenizer: str = "character"
+    label_smoothing: float = 0.0
     without: Ablation | None = None
 
     @property
@@ -58,11 +62,11 @@ class LessonModel:
         preset = ARCHITECTURES[self.architecture].presets["small"]()
         return RunConfig(
             data=DataConfig(**files),  # type: ignore[arg-type]
-            tokenizer=TokenizerConfig(kind="character", vocabulary_size=1000),
+            tokenizer=TokenizerConfig(kind=self.tokenizer, vocabulary_size=1000),
             model=type(preset).model_validate({**preset.model_dump(), **self.settings, "dropout": 0.0}),
             train=TrainConfig(
-                seed=1, optimizer="muon", schedule="cosine", label_smoothing=0.0, patience=0, metric="exact",
-                warmup_steps=50, checkpoint_every=max(100, self.max_steps // 4), tokens_per_batch=2048,
+                seed=1, optimizer="muon", schedule="cosine", label_smoothing=self.label_smoothing, patience=0,
+                metric="exact", warmup_steps=50, checkpoint_every=max(100, self.max_steps // 4), tokens_per_batch=2048,
                 learning_rate=self.learning_rate, max_steps=self.max_steps, device="cpu",
             ),
             search=SearchConfig(beam_size=1, length_penalty=0.0),
@@ -109,6 +113,19 @@ LESSON_MODELS: Sequence[LessonModel] = [
     _transformer("dates-transformer2017"),
     _transformer("dates-no-positions", without="positions"),
     _transformer("dates-no-mask", 200, is_live=False, without="mask"),
+    *(
+        LessonModel(
+            name,
+            "phrases",
+            "bahdanau2014",
+            {"hidden_size": 48, "embedding_size": 32, "maxout_size": 32, "attention_size": 32},
+            1000,
+            tokenizer="word",
+            label_smoothing=smoothing,
+            is_live=smoothing > 0,
+        )
+        for name, smoothing in (("phrases", 0.1), ("phrases-unsmoothed", 0.0))
+    ),
 ]  # fmt: skip
 
 
@@ -116,13 +133,18 @@ def train_model(model: LessonModel, folder: Path) -> Path:
     """Train a model in `folder`, and return the folder of its run."""
     from regard.runs.api import train
 
+    write_lesson_corpus(model, folder)
+    with ablate(model.without):
+        return Path(train(model.recipe(folder), folder / "run", quiet=True).folder)
+
+
+def write_lesson_corpus(model: LessonModel, folder: Path) -> None:
+    """Write the training pairs and the dev set of a model into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     task = TASKS[model.task]
     dev = [pair for size in model.sizes for pair in task.make("dev", size, DEV_PAIRS // len(model.sizes))]
     write_pairs(task.training_pairs(TRAINING_PAIRS, model.sizes), folder, "train")
     write_pairs(dev, folder, "dev")
-    with ablate(model.without):
-        return Path(train(model.recipe(folder), folder / "run", quiet=True).folder)
 
 
 def write_pairs(pairs: Sequence[tuple[str, str]], folder: Path, split: str) -> None:

@@ -1,4 +1,4 @@
-"""The corpora of the lessons: digits to reverse, and lists of dates. Both are generated, with fixed seeds."""
+"""The corpora of the lessons: digits to reverse, lists of dates, and phrases. All are generated, with fixed seeds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from regard.corpus.builtin import dates
 from regard.corpus.corpus import Pair
+from regard.lessons.phrases import MAX_CLAUSES, phrases
 
 DIGITS = "0123456789"
 MAX_DIGITS = 16  # the longest source of the training data
@@ -68,4 +69,5 @@ def date_lists(split: str, length: int, count: int) -> list[tuple[str, str]]:
 TASKS: Mapping[str, Task] = {
     "digits": Task("digits", tuple(range(1, 25)), MAX_DIGITS, reversed_digits),
     "dates": Task("dates", (1, 2, 3, 4, 5), MAX_DATES, date_lists),
+    "phrases": Task("phrases", (1, 2, 3, 4), MAX_CLAUSES, phrases),
 }

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,13 @@ import pytest
 from tests.end_to_end.helpers import call
 
 import regard.lessons
+from regard.corpus.builtin import wordings
 from regard.errors import ConfigError
 from regard.lessons.exercises import EXERCISES
+from regard.lessons.film import FILM_MODELS, FRAMES, PARTS, SENTENCES, FilmModel, film_training, part_spans
 from regard.lessons.models import LESSON_MODELS
 from regard.lessons.pages import FOLDER, Lesson, expand_sources, lessons
+from regard.lessons.phrases import best_translation, log_probability, phrases
 from regard.lessons.render import render_lesson
 from regard.lessons.server import LessonServer
 from regard.lessons.tasks import TASKS
@@ -105,11 +111,20 @@ def test_the_checker_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> N
     assert not regard.lessons.check("1.1", (64, 1536))
     assert not regard.lessons.check("1.1", 64)
     assert not regard.lessons.check("1.3", lambda weights, states: states.mean(0))
+    assert not regard.lessons.check("2.3", lambda weights: -(weights * np.log(weights.clip(1e-9))).sum(1))
     assert not regard.lessons.check("3.2", 3.0)
     assert not regard.lessons.check("3.3", lambda weights: weights)
     assert not regard.lessons.check("3.3", lambda weights: weights.missing)
     messages = capsys.readouterr().out.splitlines()
-    expected = ["number 2 is not right", "has 2 numbers", "largest error", "a function", "shape", "AttributeError"]
+    expected = [
+        "number 2 is not right",
+        "has 2 numbers",
+        "largest error",
+        "largest error",
+        "a function",
+        "shape",
+        "AttributeError",
+    ]
     for message, part in zip(messages, expected, strict=True):
         assert part in message
     with pytest.raises(ConfigError, match=r"no exercise `9\.9`"):
@@ -129,6 +144,88 @@ def test_the_figures_show_what_the_lessons_say() -> None:
         assert min(attending[: last + 1]) > 0.95
         assert attending[-1] < 0.6  # longer than in training
     assert regard.lessons.figure("bottleneck")["digits"]["exact"]["cho2014"][11] > 0.8  # "to about 12"
+
+
+def test_the_film_shows_what_lesson_2_says() -> None:
+    measured = regard.lessons.figure("alignment")
+    for name, film in measured["films"].items():
+        assert len(film["step"]) == FRAMES + 1
+        if FILM_MODELS[name].has_maps:
+            for maps in film["maps"]:
+                for rows, sentence in zip(maps, measured["sentences"], strict=True):
+                    assert np.allclose(np.sum(rows, axis=1), 1000, atol=14)  # rounded
+                    assert np.shape(rows) == (len(sentence["target"]), len(sentence["source"]))
+    film, uniform = measured["films"]["bahdanau2014"], measured["films"]["uniform"]
+    assert film["share"][0] == pytest.approx(film["even_share"][0], abs=1e-4)  # uniform at the first step
+    assert np.allclose(uniform["entropy"], uniform["even_entropy"], atol=1e-3)  # and always
+    assert film["exact"][-1] > 0.99
+    assert film["share"][-1] > 0.85
+    assert film["entropy"][-1] < 0.35 * film["even_entropy"][-1]
+    steps = [next(at for at, shares in enumerate(film["part_share"]) if shares[part] > 0.5) for part in PARTS]
+    assert steps[0] < min(steps[1:])  # the year comes first
+    assert uniform["loss"][6] == pytest.approx(film["loss"][6], rel=0.02)  # step 60: attention has no part in it
+    assert uniform["loss"][13] > 3 * film["loss"][13]
+    assert film["exact"][16] - uniform["exact"][16] > 0.5
+
+
+def test_the_right_source_words_of_a_date_are_known() -> None:
+    days = [date(1900 + 9 * number, number % 12 + 1, 1 + number * 2 % 28) for number in range(12)]
+    for wording in wordings():
+        for day in days:
+            source = wording(day)
+            spans = part_spans(source, day.isoformat())
+            words = {part: source[start:end] for part, (start, end) in spans.items()}
+            assert (int(words["year"]), int(words["day"])) == (day.year, day.day), source
+            assert len(words["month"].rstrip(".")) >= 3, source
+            assert not source[spans["month"][1] :][:1].isalpha(), source
+    spans = part_spans("mar 3 mar 2020", "2020-03-03")
+    assert (spans["month"], spans["day"], spans["year"]) == ((6, 9), (4, 5), (10, 14))
+
+
+@pytest.mark.slow
+def test_a_training_is_filmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regard.lessons.film.FRAMES", 2)
+    monkeypatch.setattr("regard.lessons.film.TEST_PAIRS", 5)
+    monkeypatch.setattr("regard.lessons.models.TRAINING_PAIRS", 500)
+    model = replace(FILM_MODELS["bahdanau2014"].model, max_steps=4)
+    film = film_training(FilmModel(model), tmp_path / "film")
+    frozen = film_training(FilmModel(model, ("decoder.score",)), tmp_path / "frozen")
+    assert film["step"] == [0, 2, 4]
+    assert film["loss"][-1] < film["loss"][0]
+    assert film["loss"][0] == frozen["loss"][0]
+    assert frozen["entropy"] == pytest.approx(frozen["even_entropy"], abs=1e-5)
+    assert film["entropy"][-1] < frozen["entropy"][-1]
+    assert [len(rows) for rows in film["maps"][-1]] == [11] * len(SENTENCES)
+
+
+def test_the_search_figure_shows_that_the_model_prefers_silence() -> None:
+    measured = regard.lessons.figure("search")
+    smoothed, unsmoothed = (measured["models"][name] for name in ("phrases", "phrases-unsmoothed"))
+    plain, average = smoothed["beams"]["plain"], smoothed["beams"]["average"]
+    four = measured["beam_sizes"].index(4)
+    assert plain[0]["best"] < plain[four]["best"]  # a beam finds what greedy search misses
+    assert plain[four]["empty"] == 0
+    assert plain[-1]["empty"] > 0.3
+    assert plain[-1]["right"] < plain[four]["right"]
+    assert average[-1]["empty"] == 0
+    assert average[-1]["right"] > 0.95
+    for clauses in smoothed["silence"]:
+        assert clauses["greedy"]["log_probability"] < clauses["beam"]["log_probability"]
+        assert clauses["proved"] == 1
+    assert smoothed["silence"][0]["exact"]["empty"] == 0
+    assert smoothed["silence"][-1]["exact"]["empty"] > 0.5
+    assert smoothed["silence"][-1]["empty"] > smoothed["silence"][-1]["beam"]["log_probability"]
+    assert all(clauses["exact"]["empty"] == 0 for clauses in unsmoothed["silence"])
+
+
+def test_phrases_are_translations_of_their_grammar() -> None:
+    for source, target in phrases("test", 2, 20):
+        best = best_translation(source)
+        assert -10 < log_probability(source, target) <= best.log_probability <= 0
+        assert log_probability(source, best.text) == pytest.approx(best.log_probability)
+        assert log_probability(source, f"{target} und") == log_probability(source, "") == -math.inf
+    assert best_translation("the old dog seeks the big place").text == "der alte Hund sucht die große Stelle"
+    assert math.exp(log_probability("the dog seeks the new car", "der Hund sucht den neuen PKW")) == pytest.approx(0.28)
 
 
 def test_weights_of_the_scores_figure_are_those_of_its_parameters() -> None:

@@ -39,7 +39,7 @@ class NamedLeaf:
 def named_leaves(value: Any, path: str = "", *, is_memory: bool = False) -> Iterator[NamedLeaf]:
     """Yield the tensors and numbers of a state."""
     if isinstance(value, LEAF_TYPES):
-        yield NamedLeaf(path, value, is_memory)
+        yield NamedLeaf(path, cast(Leaf, value), is_memory)
     for name, child in _children(value, path):
         yield from named_leaves(child, name, is_memory=is_memory or isinstance(value, PerSource))
 

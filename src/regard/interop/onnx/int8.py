@@ -31,7 +31,8 @@ def quantize_weights(path: Path, smallest: int = SMALLEST) -> None:
         quantized, scale = _quantize(weight, axis)
         names = f"{matrix.name}.int8", f"{matrix.name}.scale"
         graph.initializer.remove(matrix)
-        graph.initializer.extend(map(onnx.numpy_helper.from_array, (quantized, scale), names))
+        graph.initializer.append(onnx.numpy_helper.from_array(quantized, names[0]))
+        graph.initializer.append(onnx.numpy_helper.from_array(scale, names[1]))
         new_nodes.append(onnx.helper.make_node("DequantizeLinear", names, [matrix.name], axis=axis))
     nodes = [*new_nodes, *graph.node]
     del graph.node[:]

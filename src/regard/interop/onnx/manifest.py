@@ -90,7 +90,7 @@ def describe_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return what another program needs in order to encode and decode as the tokenizer does."""
     tags: tuple[str, ...] = ()
     if isinstance(tokenizer, TaggedTokenizer):
-        tokenizer, tags = tokenizer.inner, tokenizer.tags
+        tags, tokenizer = tokenizer.tags, tokenizer.inner
     description: dict[str, Any] = {"kind": tokenizer.kind, "size": tokenizer.size + len(tags), "tags": list(tags)}
     match tokenizer:
         case SubwordTokenizer():

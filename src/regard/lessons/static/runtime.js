@@ -42,4 +42,6 @@ export class Model {
   // A Transformer's greedy output with the weights of every head, as { dims, data } with the axes (layers, heads, ...):
   // `encoder` (S, S) of the encoder's self-attention, and for each step of the decoder `decoder` (T) and `source` (S).
   heads(text) { return call("heads", { folder: this.folder, text }); }
+  // The same, and how the search got there: { pieces, unknown, hypotheses, trace, empty, fed }; see search.js and strategies.js.
+  search(text, settings = {}, topBeams = 1) { return call("search", { folder: this.folder, text, settings, topBeams }); }
 }

@@ -1,7 +1,7 @@
 // Greedy and beam search of one sentence, as regard.decoding.beam: the same candidates, scores and rules to stop.
 // Totals are rounded to float32 after each addition, as PyTorch adds them.
 const BOS = 1, EOS = 2;
-const round = Math.fround;
+export const round = Math.fround;
 
 // The divisor of a log-probability; length counts EOS.
 export function divisor({ length_norm, length_penalty }, length) {
@@ -14,7 +14,7 @@ export function lengthLimit(sourceLength, { max_length_factor, max_length_addend
 }
 
 // The `count` best next tokens of a row, best first; of equal ones the lower id first. PAD and BOS are never next.
-function bestTokens(logProbabilities, count) {
+export function bestTokens(logProbabilities, count) {
   const ids = [];
   for (let id = EOS; id < logProbabilities.length; id += 1) {
     if (ids.length === count && !(logProbabilities[id] > logProbabilities[ids[count - 1]])) continue;
@@ -31,7 +31,8 @@ const byScore = (first, second) => (second.score > first.score ? 1 : second.scor
 
 // decoder: { step(tokens, parents) } feeds one token per row, of which row i continues row parents[i] of the step before,
 // and returns { rows: log-probabilities of each row, attention: weights of each row or null }.
-// Returns the hypotheses, best first, and the tree of all prefixes that were fed.
+// Returns the hypotheses, best first, the tree of all prefixes that were fed, and a trace: for each step its ranked
+// candidates with what became of them, and in the last step why the search has stopped.
 export async function beamSearch(decoder, limit, settings, topBeams = 1) {
   const size = settings.beam_size;
   const isGreedy = size === 1;
@@ -42,6 +43,13 @@ export async function beamSearch(decoder, limit, settings, topBeams = 1) {
   };
   const limitDivisor = divisor(settings, limit);
   const nodes = [];
+  const trace = [];
+  const fateOf = (candidate, rank, step) => {
+    if (candidate.token !== EOS) return { fate: live.includes(candidate) ? "kept" : "pruned" };
+    if (rank >= size) return { fate: "late" };
+    const { score } = scored(candidate, step, true);
+    return { fate: score > -Infinity ? "ended" : "forbidden", score };
+  };
   let live = [{ total: 0, token: BOS, parent: -1, row: 0 }];
   let ends = [];
   for (let step = 1; ; step += 1) {
@@ -61,9 +69,11 @@ export async function beamSearch(decoder, limit, settings, topBeams = 1) {
     const worst = kept[topBeams - 1]?.score ?? -Infinity;
     const isDone = limit <= step || numEnded >= enough || worst >= round(best / limitDivisor);
     ends = Object.assign(kept, { count: numEnded });
+    trace.push({ candidates: ranked.map((candidate, rank) => ({ ...candidate, ...fateOf(candidate, rank, step) })), numEnded, bound: round(best / limitDivisor) });
     if (!isDone) continue;
+    trace.at(-1).stop = limit <= step ? "limit" : numEnded >= enough ? "enough" : "bound";
     const unfinished = live.map((prefix) => scored(prefix, step, false));
-    return { hypotheses: [...kept, ...unfinished].slice(0, topBeams).map((end) => read(end, nodes)), nodes, steps: step };
+    return { hypotheses: [...kept, ...unfinished].slice(0, topBeams).map((end) => read(end, nodes)), nodes, trace, steps: step };
   }
 }
 

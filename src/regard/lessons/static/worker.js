@@ -1,9 +1,10 @@
 // Runs models with onnxruntime-web, on one thread, apart from the page. See runtime.js for the messages.
 import * as ort from "./ort/ort.wasm.bundle.min.mjs";
 import { beamSearch, lengthLimit } from "./search.js";
+import { exactSearch, lookaheadSearch } from "./strategies.js";
 import { makeTokenizer } from "./tokenizers.js";
 
-const EOS = 2;
+const EOS = 2, UNK = 3;
 const models = new Map(); // promises, by folder
 let runtime = null;
 
@@ -56,20 +57,20 @@ function selectRows(tensor, rows) {
 
 const rowsOf = ({ dims, data }) => Array.from({ length: dims[0] }, (_, row) => data.subarray((row * data.length) / dims[0], ((row + 1) * data.length) / dims[0]));
 
-// What search.js calls: the decoder of one encoded sentence.
+// What the searches call: the decoder of one encoded sentence. A step goes on from the last one, or from a given state.
 function makeDecoder({ manifest, step }, tensors) {
   const first = (name) => tensors[name];
   const memory = Object.fromEntries(manifest.memory.map((name) => [name, first(name)]));
   let state = Object.fromEntries(manifest.state.map(({ input }) => [input, first(input)]));
   return {
-    async step(tokens, parents) {
+    async step(tokens, parents, from = state) {
       const feeds = { tokens: int64(tokens, [tokens.length]) };
-      for (const [name, tensor] of Object.entries(state)) feeds[name] = selectRows(tensor, parents);
+      for (const [name, tensor] of Object.entries(from)) feeds[name] = selectRows(tensor, parents);
       for (const [name, tensor] of Object.entries(memory)) feeds[name] = selectRows(tensor, tokens.map(() => 0));
       for (const name of Object.keys(feeds)) if (!step.inputNames.includes(name)) delete feeds[name];
       const outputs = await step.run(feeds);
       state = Object.fromEntries(manifest.state.map(({ input, output }) => [input, outputs[output]]));
-      return { rows: rowsOf(outputs.log_probabilities), attention: outputs.attention ? rowsOf(outputs.attention).map((weights) => meanOfHeads(weights, outputs.attention.dims)) : null, outputs };
+      return { state, rows: rowsOf(outputs.log_probabilities), attention: outputs.attention ? rowsOf(outputs.attention).map((weights) => meanOfHeads(weights, outputs.attention.dims)) : null, outputs };
     },
   };
 }
@@ -83,6 +84,23 @@ function meanOfHeads(weights, dims) {
     for (let head = 0; head < count; head += 1) sum += weights[head * width + place];
     return sum / count;
   });
+}
+
+// Search with the strategy of the settings. `empty` is the log-probability of the empty output.
+async function search(model, tensors, limit, settings, topBeams) {
+  let empty = null;
+  const start = () => {
+    const decoder = makeDecoder(model, tensors);
+    return { async step(...given) {
+      const output = await decoder.step(...given);
+      empty ??= output.rows[0][EOS];
+      return output;
+    } };
+  };
+  const { strategy } = settings;
+  const found = strategy === "lookahead" ? await lookaheadSearch(start(), limit, settings) : await beamSearch(start(), limit, settings, strategy === "exact" ? 1 : topBeams);
+  const result = strategy === "exact" ? await exactSearch(start(), limit, settings, found.hypotheses[0]) : found;
+  return { ...result, empty };
 }
 
 const plain = (tensors) => Object.fromEntries(Object.entries(tensors).map(([name, { dims, data }]) => [name, { dims: [...dims], data: Array.from(data, Number) }]));
@@ -99,16 +117,26 @@ const KINDS = {
     const { ids, tensors } = await encode(model, text);
     return { ids, pieces: model.source.pieces(ids), memory: plain(tensors) };
   },
-  async translate({ folder, text, settings, topBeams }) {
+  async translate(request) {
+    return (await KINDS.search(request)).hypotheses;
+  },
+  async search({ folder, text, settings, topBeams }) {
     const model = await load(folder);
     const { ids, tensors } = await encode(model, text);
-    const search = { ...model.manifest.search, ...settings };
-    const { hypotheses } = await beamSearch(makeDecoder(model, tensors), lengthLimit(ids.length - 1, search), search, topBeams);
-    return hypotheses.map((best) => ({
-      ...best,
-      output: model.target.decode(best.tokens),
-      outputPieces: model.target.pieces(best.isFinished ? [...best.tokens, EOS] : best.tokens),
-    }));
+    const all = { ...model.manifest.search, ...settings };
+    const { hypotheses, trace = [], empty, fed } = await search(model, tensors, lengthLimit(ids.length - 1, all), all, topBeams);
+    return {
+      pieces: model.source.pieces(ids),
+      unknown: ids.filter((id) => id === UNK).length,
+      empty,
+      fed,
+      trace: trace.map((step) => ({ ...step, candidates: step.candidates.map((candidate) => ({ ...candidate, piece: model.target.pieces([candidate.token])[0] })) })),
+      hypotheses: hypotheses.map((best) => ({
+        ...best,
+        output: model.target.decode(best.tokens),
+        outputPieces: model.target.pieces(best.isFinished ? [...best.tokens, EOS] : best.tokens),
+      })),
+    };
   },
   async heads({ folder, text }) {
     const model = await load(folder);
