@@ -95,8 +95,8 @@ def _below_half(answer: Any) -> str:
 
 def _separator_head(answer: Any) -> str:
     decoder = figure("heads")["shares"]["decoder"]
-    found = np.array(decoder["heads"])[:, :, decoder["relations"].index("separator")]
-    layer, head = np.unravel_index(found.argmax(), found.shape)
+    shares = np.array(decoder["heads"])[:, :, decoder["relations"].index("separator")]
+    layer, head = np.unravel_index(shares.argmax(), shares.shape)
     return _numbers(int(layer) + 1, int(head) + 1, hint="it is the head with the largest share; count from 1")(answer)
 
 

@@ -86,18 +86,18 @@ def relations(part: str, source: str, target: str, rare: set[str]) -> dict[str, 
         "start token": [key == START for key in keys],
         "end token": [key == END for key in keys],
     }
-    found = {name: np.broadcast_to(np.array(column, float), shape) for name, column in columns.items()}
+    by_name = {name: np.broadcast_to(np.array(column, float), shape) for name, column in columns.items()}
     if part == "source":
         aligned = np.zeros(shape)
         for row, places in enumerate(aligned_characters(source, target)):
             aligned[row, list(places)] = 1
         names = ("aligned field", "separator", "end token", "rare character")
-        return {"aligned field": aligned, **{name: found[name] for name in names[1:]}}
+        return {"aligned field": aligned, **{name: by_name[name] for name in names[1:]}}
     near = {"previous": np.eye(*shape, k=-1), "same": np.eye(*shape), "next": np.eye(*shape, k=1)}
     if part == "decoder":
         return {
             "previous": near["previous"], "same": near["same"],
-            "start token": found["start token"], "separator": found["separator"],
+            "start token": by_name["start token"], "separator": by_name["separator"],
         }  # fmt: skip
     words = np.cumsum([not character.isalnum() for character in sources])
     inside = np.array([character.isalnum() for character in source] + [False])
@@ -106,7 +106,7 @@ def relations(part: str, source: str, target: str, rare: set[str]) -> dict[str, 
     return (
         near
         | {"rest of the word": word.astype(float), "same date": (dates[:, None] == dates).astype(float)}
-        | {name: found[name] for name in ("digit", "separator", "end token", "rare character")}
+        | {name: by_name[name] for name in ("digit", "separator", "end token", "rare character")}
     )
 
 
@@ -145,11 +145,11 @@ def shares(run: Path, pairs: Pairs) -> dict[str, Any]:
                 total[2] += int(rows.sum())
     return {
         part: {
-            "relations": list(found),
-            "equal": [equal / count for _, equal, count in found.values()],
-            "heads": np.stack([total / count for total, _, count in found.values()], 2).tolist(),
+            "relations": list(of_part),
+            "equal": [equal / count for _, equal, count in of_part.values()],
+            "heads": np.stack([total / count for total, _, count in of_part.values()], 2).tolist(),
         }
-        for part, found in totals.items()
+        for part, of_part in totals.items()
     }
 
 
