@@ -47,6 +47,6 @@ def test_errors_are_reported(run: Path, tmp_path: Path) -> None:
     refused(call("export", run, "--to", "marian", tmp_path / "out"), "tokenizer.kind = character", "unigram")
     refused(call("export", tmp_path / "none", "--to", "marian", tmp_path / "out"), "there is no such folder")
     refused(call("export", run, "--to", "ctranslate2", run), "exists already")
-    refused(call("export", run, "--to", "onnx", tmp_path / "out"), "marian", "ctranslate2", code=2)
+    refused(call("export", run, "--to", "tensorrt", tmp_path / "out"), "marian", "ctranslate2", code=2)
     refused(call("import", "marian", tmp_path, "--out", tmp_path / "run"), "config.json: the file does not exist")
     refused(call("import", "marian", tmp_path / "none", "--out", tmp_path / "run"), "there is no such folder")
