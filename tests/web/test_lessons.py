@@ -348,6 +348,7 @@ def test_the_film_starts_by_itself_where_motion_is_welcome(page: Page, server: L
     visit(page, server, "2-alignment", again=True)
     page.locator(".figure .drawing").scroll_into_view_if_needed()
     expect(page.get_by_role("slider")).not_to_have_value("0")
+    expect(page.locator(".figure .status")).not_to_contain_text("Step 0: ")  # it goes along, but is not read out
 
 
 def test_a_reader_who_leaves_early_is_no_error(server: LessonServer, capsys: pytest.CaptureFixture[str]) -> None:

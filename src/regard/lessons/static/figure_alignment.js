@@ -50,13 +50,14 @@ export async function draw(place) {
   function show(at) {
     state.at = Math.max(0, Math.min(last, at));
     steps.set(state.at);
-    if (state.timer === null) frame.report(describe());
+    frame.report(describe());
     frame.refresh();
   }
 
   function start() {
     if (state.at === last) show(0);
     play.textContent = "Pause";
+    frame.status.setAttribute("aria-live", "off");  // a screen reader would read every frame
     state.timer = setInterval(() => (state.at === last ? stop() : show(state.at + 1)), PAUSE);
   }
 
@@ -64,6 +65,7 @@ export async function draw(place) {
     clearInterval(state.timer);
     state.timer = null;
     play.textContent = "Play";
+    frame.status.setAttribute("aria-live", "polite");
     frame.report(describe());
   }
 
