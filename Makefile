@@ -5,7 +5,7 @@
 # make documentation   set up, and run all commands of README and of the pages in docs; PAGES chooses some
 # make docs    set up, and build the documentation site in build/site; make docs-serve also shows it
 # make packages   set up, build sdist and wheel, install the wheel and use it, and run the kernels of other platforms
-# make lessons   set up, train the models of the lessons, and measure their figures (10 to 20 minutes)
+# make lessons   set up, train the models of the lessons one after the other, and measure their figures
 # make reference   set up, and write docs/reference.md, the page of all recipe keys
 
 PYTHON ?= python3

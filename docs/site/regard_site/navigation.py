@@ -7,20 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from regard.plugins.names import BUILT_IN
+
 ROOT = Path(__file__).parents[3]
 LESSONS = "src/regard/lessons"
 SECTIONS = ("start", "learn", "use", "papers", "lookup", "design", "coming-from", "comparison", "results")
-PAPERS = (
-    "cho2014",
-    "sutskever2014",
-    "bahdanau2014",
-    "luong2015",
-    "gnmt2016",
-    "bytenet2016",
-    "convs2s2017",
-    "transformer2017",
-    "modern",
-)
+PAPERS = BUILT_IN["architectures"]
 TASKS = (
     "lessons",
     "training",
