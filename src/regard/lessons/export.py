@@ -11,8 +11,8 @@ SUMMARY = "summary"  # the output of cho2014's encoder that no decoder reads, bu
 EXAMPLES = 20  # of a run
 
 
-def export_model(run: Path, folder: Path) -> None:
-    """Export a run's best checkpoint into `folder`, which is replaced.
+def export_model(run: Path, folder: Path, *, int8: bool = False) -> None:
+    """Export a run's best checkpoint into `folder`, which is replaced; with `int8` its matrices have 8 bits.
 
     Raises:
         CheckpointError: The run cannot be read or exported.
@@ -25,7 +25,7 @@ def export_model(run: Path, folder: Path) -> None:
     checkpoint = load_checkpoint(resolve_checkpoint(run))
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-    export_onnx(checkpoint, folder)
+    export_onnx(checkpoint, folder, int8=int8)
     if checkpoint.config.model.architecture == "cho2014":
         add_summary(folder)
 
@@ -48,6 +48,8 @@ def add_summary(folder: Path) -> None:
     """Make the vector c of an exported cho2014 an output of its encoder: what both parts of its memory are made of."""
     import onnx
 
+    from regard.interop.onnx.manifest import as_json
+
     path = folder / "encoder.onnx"
     model = onnx.load(path)
     producers = {name: node for node in model.graph.node for name in node.output}
@@ -62,7 +64,7 @@ def add_summary(folder: Path) -> None:
     manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
     hidden = next(tensor for tensor in manifest["encoder"]["outputs"] if tensor["name"] == "hidden")
     manifest["encoder"]["outputs"].append({**hidden, "name": SUMMARY})
-    manifest_path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    manifest_path.write_text(as_json(manifest), encoding="utf-8")
 
 
 def _ancestors(producers: dict[str, object], name: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from regard.models import ARCHITECTURES
 
 TRAINING_PAIRS = 40_000
 DEV_PAIRS = 320
+TRAINING = "training.json"  # in the folder of a model: the CPU time of its training
+PAPER_TASK = "dates"  # of the models on the papers' pages
+PAPER_LONGEST = 2
 SCORES = ("dot", "general", "concat", "scaled_dot")
 
 
@@ -33,6 +37,7 @@ class LessonModel:
         tokenizer: The kind of its tokens.
         label_smoothing: The label smoothing of its training.
         without: What its Transformer is trained without; see `regard.lessons.ablation`.
+        is_int8: Whether the exported model has its matrices in 8 bits.
     """
 
     name: str
@@ -46,6 +51,7 @@ class LessonModel:
     tokenizer: str = "character"
     label_smoothing: float = 0.0
     without: Ablation | None = None
+    is_int8: bool = False
 
     @property
     def sizes(self) -> range:
@@ -91,6 +97,12 @@ def _transformer(
     return LessonModel(name, "dates", "transformer2017", settings, max_steps, 2, is_live=is_live, without=without)
 
 
+def _of_paper(architecture: str, settings: Mapping[str, object], max_steps: int) -> LessonModel:
+    """Return the model of a paper's page that no lesson has."""
+    name = f"{PAPER_TASK}-{architecture}"
+    return LessonModel(name, PAPER_TASK, architecture, settings, max_steps, PAPER_LONGEST, is_int8=True)
+
+
 LESSON_MODELS: Sequence[LessonModel] = [
     *_pair("digits", (64, 64), (600, 600)),
     *_pair("dates", (128, 80), (2000, 600)),
@@ -126,16 +138,38 @@ LESSON_MODELS: Sequence[LessonModel] = [
         )
         for name, smoothing in (("phrases", 0.1), ("phrases-unsmoothed", 0.0))
     ),
+    _of_paper("sutskever2014", {"num_layers": 2, "hidden_size": 128, "embedding_size": 48}, 1500),
+    _of_paper("luong2015", {"num_layers": 2, "hidden_size": 64, "embedding_size": 48}, 800),
+    _of_paper(
+        "gnmt2016",
+        {"encoder_layers": 3, "decoder_layers": 3, "hidden_size": 64, "embedding_size": 48, "attention_size": 48},
+        800,
+    ),
+    _of_paper("bytenet2016", {"encoder_layers": 5, "decoder_layers": 5, "hidden_size": 64}, 1500),
+    _of_paper(
+        "convs2s2017",
+        {
+            "embedding_size": 64, "encoder_convolutions": ((64, 3),) * 4, "decoder_convolutions": ((64, 3),) * 3,
+            "max_positions": 128,
+        },
+        800,
+    ),
+    _of_paper(
+        "modern", {"encoder_layers": 2, "decoder_layers": 2, "hidden_size": 64, "ffn_size": 88, "num_heads": 4}, 800
+    ),
 ]  # fmt: skip
 
 
 def train_model(model: LessonModel, folder: Path) -> Path:
-    """Train a model in `folder`, and return the folder of its run."""
+    """Train a model in `folder`, write how much CPU time that took, and return the folder of its run."""
     from regard.runs.api import train
 
     write_lesson_corpus(model, folder)
+    start = time.process_time()
     with ablate(model.without):
-        return Path(train(model.recipe(folder), folder / "run", quiet=True).folder)
+        run = Path(train(model.recipe(folder), folder / "run", quiet=True).folder)
+    write_json(folder / TRAINING, {"cpu_seconds": time.process_time() - start})
+    return run
 
 
 def write_lesson_corpus(model: LessonModel, folder: Path) -> None:

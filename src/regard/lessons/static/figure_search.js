@@ -1,5 +1,5 @@
 // Lesson 7: greedy, beam and lookahead search of one sentence, a step at a time, as a tree; what each search finds.
-import { Frame, button, checkbox, choice, fetchJson, group, html, line, number, onColours, slider, svg, text } from "./figure.js";
+import { Frame, button, checkbox, choice, fetchJson, group, html, line, number, onColours, slider, svg, text, wrap } from "./figure.js";
 import { Model } from "./runtime.js";
 import { divisor } from "./search.js";
 
@@ -270,14 +270,4 @@ export async function draw(place) {
     }
     return { height: y - 14, children };
   }
-}
-
-// Lines of at most the given width, roughly.
-function wrap(content, width) {
-  const lines = [""];
-  for (const word of content.split(" ")) {
-    if ((lines.at(-1).length + word.length) * 7.6 > width && lines.at(-1)) lines.push("");
-    lines.push(`${lines.pop()}${word} `);
-  }
-  return lines.map((part) => part.trim());
 }
