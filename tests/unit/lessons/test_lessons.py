@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 from tests.end_to_end.helpers import call
 
 import regard.lessons
@@ -123,14 +124,82 @@ def test_the_checker_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> N
         "largest error",
         "a function",
         "shape",
-        "AttributeError",
+        "your function fails in line ",
     ]
     for message, part in zip(messages, expected, strict=True):
         assert part in message
-    with pytest.raises(ConfigError, match=r"no exercise `9\.9`"):
-        regard.lessons.check("9.9", 1)
     with pytest.raises(ConfigError, match="no figure `bottle`"):
         regard.lessons.figure("bottle")
+
+
+NOT_NUMBERS = [
+    ("abc", "the exercise asks for 2 numbers; write it without quotation marks"),
+    ("64", "without quotation marks"),
+    (["64", 1664], "without quotation marks"),
+    (np.array(["a", "b"]), "without quotation marks"),
+    (None, "the exercise asks for 2 numbers, and the answer is None"),
+    ((64, None), "and the answer is None"),
+    (math.nan, "the answer has 2 numbers, and yours has 1"),
+    ((64, math.nan), "number 2 is infinite, or the result of an undefined operation"),
+    ((math.inf, 1664), "number 1 is infinite"),
+    (lambda: (64, 1664), "asks for 2 numbers, and you gave a function"),
+    (len, "you gave a function"),
+    ({64: 1664}, "something else"),
+    (object(), "something else"),
+    (64 + 1j, "something else"),
+    ([[64], [1, 2]], "yours has 3"),
+    ([], "yours has 0"),
+    (b"64", "something else"),
+]
+NOT_FUNCTIONS = [
+    (None, "give the function itself"),
+    ("context", "give the function itself"),
+    (np.float64(3), "give the function itself"),
+    (torch.ones(3), "give the function itself"),
+    (lambda weights: weights, "called with 2 arguments, and does not accept that many"),
+    (lambda: 1, "does not accept that many"),
+    (lambda weights, states, more: weights, "does not accept that many"),
+    (lambda weights, states: 1 / 0, "(the shape (6,), the shape (6, 4)): call it with such values to see the error"),
+    (lambda weights, states: states[99], "your function fails in line "),
+    (len, "does not accept that many"),
+    (lambda weights, states: None, "the function returns None; does it have a `return`?"),
+    (lambda weights, states: "text", "something other than an array of numbers"),
+    (lambda weights, states: [[1], [1, 2]], "something other than an array of numbers"),
+    (lambda weights, states: (value for value in weights), "something other than an array of numbers"),
+    (lambda weights, states: {"a": 1}, "something other than an array of numbers"),
+    (lambda weights, states: 3.0, "the result has a number, and should have the shape (4,)"),
+    (lambda weights, states: weights @ states * math.nan, "infinite, or results of an undefined operation"),
+]
+PYTHON = re.compile(r"Error|Exception|Traceback|array\(|<function|<lambda|object at|could not|positional")
+
+
+def test_an_answer_of_another_kind_gets_a_plain_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    for exercise, cases in (("1.1", NOT_NUMBERS), ("1.3", NOT_FUNCTIONS)):
+        for answer, reply in cases:
+            assert not regard.lessons.check(exercise, answer)
+            (message,) = capsys.readouterr().out.splitlines()
+            assert message.startswith(f"{exercise}: not yet: ")
+            assert reply in message
+            assert not PYTHON.search(message), message
+    for exercise in EXERCISES:
+        for answer in ("abc", None, math.nan, lambda: 1, len, object()):
+            assert not regard.lessons.check(exercise, answer)
+    assert not PYTHON.search(capsys.readouterr().out)
+    assert not regard.lessons.check("9.9", 1)
+    assert capsys.readouterr().out.startswith("9.9: there is no such exercise; valid: 1.1, 1.2")
+
+
+def test_answers_of_numpy_and_torch_are_right() -> None:
+    values = [64, 1664]
+    tensors = [torch.tensor(value, dtype=torch.bfloat16, requires_grad=True) for value in values]
+    for answer in (values, np.array(values), np.int8(64) + np.array([0, 1600]), torch.tensor(values), tensors):
+        assert regard.lessons.check("1.1", answer)
+    assert regard.lessons.check("1.2", np.float32(15))
+    assert regard.lessons.check("1.2", torch.tensor([15.0], requires_grad=True))
+    as_tensor = torch.as_tensor
+    assert regard.lessons.check("1.3", lambda weights, states: as_tensor(weights) @ as_tensor(states))
+    assert regard.lessons.check("1.3", lambda weights, states: list(as_tensor(weights) @ as_tensor(states)))
+    assert regard.lessons.check("1.3", lambda *given: given[0] @ given[1])
 
 
 def test_the_figures_show_what_the_lessons_say() -> None:
