@@ -236,7 +236,7 @@ SENTENCES = [
 
 
 def test_tokenizers_in_the_page_give_the_same_ids(page: Page, server: LessonServer) -> None:
-    tokenizers: list[VocabularyTokenizer | ByteTokenizer | SubwordTokenizer] = [
+    tokenizers: list[CharacterTokenizer | WordTokenizer | ByteTokenizer | SubwordTokenizer] = [
         CharacterTokenizer.train(SENTENCES, 100),
         WordTokenizer.train(SENTENCES, 12),
         ByteTokenizer(),
