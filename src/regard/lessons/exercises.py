@@ -57,10 +57,10 @@ def _numbers(*expected: float, tolerance: float = 0.0, hint: str = "") -> Verify
     """Return a check of one number or several, each within the tolerance."""
 
     def verify(answer: Any) -> str:
-        asked = "a number" if len(expected) == 1 else f"{len(expected)} numbers"
+        request = "a number" if len(expected) == 1 else f"{len(expected)} numbers"
         if callable(answer) and not _is_array(answer):
-            raise _UnusableAnswer(f"the exercise asks for {asked}, and you gave a function")
-        values = list(_flatten(answer, f"the exercise asks for {asked}"))
+            raise _UnusableAnswer(f"the exercise asks for {request}, and you gave a function")
+        values = list(_flatten(answer, f"the exercise asks for {request}"))
         if len(values) != len(expected):
             return f"the answer has {_count(len(expected))}, and yours has {len(values)}"
         wrong = [place for place, value in enumerate(values) if not abs(value - expected[place]) <= tolerance]
@@ -78,21 +78,21 @@ def _count(size: int) -> str:
     return "1 number" if size == 1 else f"{size} numbers"
 
 
-def _flatten(answer: Any, asked: str) -> Iterator[float]:
+def _flatten(answer: Any, request: str) -> Iterator[float]:
     """Yield the numbers of an answer. Raise _UnusableAnswer if there is anything else in it."""
     if _is_array(answer):
-        yield from _flatten(answer.tolist(), asked)
+        yield from _flatten(answer.tolist(), request)
     elif isinstance(answer, list | tuple | range):
         for value in answer:
-            yield from _flatten(value, asked)
+            yield from _flatten(value, request)
     elif isinstance(answer, numbers.Real):
         yield float(answer)
     elif answer is None:
-        raise _UnusableAnswer(f"{asked}, and the answer is None")
+        raise _UnusableAnswer(f"{request}, and the answer is None")
     elif isinstance(answer, str):
-        raise _UnusableAnswer(f"{asked}; write it without quotation marks")
+        raise _UnusableAnswer(f"{request}; write it without quotation marks")
     else:
-        raise _UnusableAnswer(f"{asked}, and there is something else in the answer")
+        raise _UnusableAnswer(f"{request}, and there is something else in the answer")
 
 
 def _is_array(value: Any) -> bool:
