@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import signal
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import matplotlib as mpl
@@ -20,6 +23,7 @@ import regard.lessons
 from regard.corpus.builtin import wordings
 from regard.errors import ConfigError
 from regard.lessons.exercises import EXERCISES
+from regard.lessons.export import check_tokenizers
 from regard.lessons.film import FILM_MODELS, FRAMES, PARTS, SENTENCES, FilmModel, film_training, part_spans
 from regard.lessons.models import LESSON_MODELS
 from regard.lessons.pages import FOLDER, Lesson, expand_sources, lessons
@@ -27,6 +31,8 @@ from regard.lessons.phrases import best_translation, log_probability, phrases
 from regard.lessons.render import render_lesson
 from regard.lessons.server import LessonServer
 from regard.lessons.tasks import TASKS
+from regard.tokenizers.base import Tokenizers
+from regard.tokenizers.simple import CharacterTokenizer
 
 LESSONS = lessons()
 STATIC = FOLDER / "static"
@@ -94,18 +100,50 @@ def test_a_notebook_runs_in_jupyter(lesson: Lesson) -> None:
 
 def test_the_command_serves_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[str] = []
-    opened: list[str] = []
-    monkeypatch.setattr(LessonServer, "serve_forever", lambda server: served.append(server.address))
-    monkeypatch.setattr("webbrowser.open", opened.append)
+    opened: Queue[str] = Queue()
+
+    def serve(server: LessonServer) -> None:
+        served.append(server.address)
+
+    def open_page(address: str) -> bool:
+        opened.put(address)
+        return False  # as on a machine without a browser
+
+    monkeypatch.setattr(LessonServer, "serve_forever", serve)
+    monkeypatch.setattr("webbrowser.open", open_page)
     result = call("lesson")
     assert result.code == 0, result.err
-    assert opened == served
+    assert opened.get(timeout=10) == served[0]
     assert served[0] in result.err
     assert call("lesson", "--no-browser").code == 0
-    assert len(opened) == 1
+    assert opened.empty()
+
+
+def test_what_hinders_the_command_is_one_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     missing = call("lesson", "runs/missing")
     assert missing.code == 1
-    assert "runs/missing" in missing.err
+    assert missing.err.startswith("error: runs/missing: there is no such folder\n")
+    tmp_path.joinpath("config.json").write_text("{")
+    damaged = call("lesson", str(tmp_path))
+    assert damaged.code == 1
+    assert "config.json: the file cannot be read" in damaged.err
+    with LessonServer(0, {}) as server:
+        busy = call("lesson", "--port", str(server.server_address[1]), "--no-browser")
+        assert busy.code == 1
+        assert "Address already in use\n  what to do: choose another port, or 0" in busy.err
+    monkeypatch.setattr(LessonServer, "serve_forever", lambda server: os.kill(os.getpid(), signal.SIGINT))
+    stopped = call("lesson", "--no-browser")
+    assert (stopped.code, len(stopped.err.splitlines())) == (130, 1)
+
+
+def test_only_tokenizers_of_the_page_are_accepted(tmp_path: Path) -> None:
+    class LowerCase(CharacterTokenizer):
+        kind = "lower_case"
+
+    characters, plugin = (kind.train(["a b"], 10) for kind in (CharacterTokenizer, LowerCase))
+    check_tokenizers(Tokenizers(characters, characters, joint=True).with_tags(["de"]), tmp_path)
+    with pytest.raises(ConfigError, match="the target side's tokenizer, `lower_case`, is a plugin's and does not run"):
+        check_tokenizers(Tokenizers(characters, plugin, joint=False), tmp_path)
 
 
 def test_the_checker_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,7 +237,7 @@ def test_answers_of_numpy_and_torch_are_right() -> None:
     as_tensor = torch.as_tensor
     assert regard.lessons.check("1.3", lambda weights, states: as_tensor(weights) @ as_tensor(states))
     assert regard.lessons.check("1.3", lambda weights, states: list(as_tensor(weights) @ as_tensor(states)))
-    assert regard.lessons.check("1.3", lambda *given: given[0] @ given[1])
+    assert regard.lessons.check("1.3", lambda *arrays: arrays[0] @ arrays[1])
 
 
 def test_the_figures_show_what_the_lessons_say() -> None:
