@@ -264,7 +264,7 @@ def test_tokenizers_in_the_page_give_the_same_ids(page: Page, server: LessonServ
 
 
 def written(tokenizer: Tokenizer) -> list[str]:
-    """Return the vocabulary of a tokenizer that has a file of its own for it."""
+    """Return the vocabulary of a tokenizer that has a separate file for it."""
     if not isinstance(tokenizer, VocabularyTokenizer):
         return []
     return [tokenizer.vocabulary.token(id) for id in range(tokenizer.size)]

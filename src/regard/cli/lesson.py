@@ -40,7 +40,8 @@ def lesson(
     from regard.lessons.server import LessonServer, pages
 
     served: dict[str, bytes | Path] = {}
-    with tempfile.TemporaryDirectory() as temporary, LessonServer(port, served) as server:  # first: a port may be in use
+    # the server first: it reports a port in use before the run is exported
+    with tempfile.TemporaryDirectory() as temporary, LessonServer(port, served) as server:
         folder = None
         if run is not None:
             from regard.checkpoints.run_folder import resolve_checkpoint
