@@ -116,6 +116,8 @@ def _export(graph: nn.Module, names: list[str], small: list[Leaf], large: list[L
             program = torch.export.export(
                 graph, tuple(small), dynamic_shapes=_by_parameter(graph, shapes), strict=False
             )
+            # PyTorch 2.9 compiles checks of example inputs into the graph, which fail for a forward with *arguments
+            program.example_inputs = None
             onnx_program = torch.onnx.export(
                 program, input_names=names, output_names=list(outputs), dynamo=True, opset_version=OPSET, verbose=False
             )
