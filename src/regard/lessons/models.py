@@ -143,9 +143,9 @@ LESSON_MODELS: Sequence[LessonModel] = [
     _of_paper(
         "gnmt2016",
         {"encoder_layers": 3, "decoder_layers": 3, "hidden_size": 64, "embedding_size": 48, "attention_size": 48},
-        800,
+        600,
     ),
-    _of_paper("bytenet2016", {"encoder_layers": 5, "decoder_layers": 5, "hidden_size": 64}, 1500),
+    _of_paper("bytenet2016", {"encoder_layers": 5, "decoder_layers": 5, "hidden_size": 64}, 1000),
     _of_paper(
         "convs2s2017",
         {

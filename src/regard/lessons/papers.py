@@ -40,7 +40,7 @@ def _measure(model: LessonModel, run: Path) -> dict[str, Any]:
     from regard.checkpoints.run_folder import resolve_checkpoint
     from regard.lessons.export import export_model
 
-    training = json.loads((run.parent / TRAINING).read_text(encoding="utf-8"))
+    training = run.parent / TRAINING  # an older run has none
     with TemporaryDirectory() as temporary:
         folder = Path(temporary, "model")
         export_model(run, folder, int8=model.is_int8)
@@ -49,7 +49,7 @@ def _measure(model: LessonModel, run: Path) -> dict[str, Any]:
         "model": model.name,
         "parameters": load_checkpoint(resolve_checkpoint(run)).model.num_parameters,
         "steps": model.max_steps,
-        "cpu_seconds": training["cpu_seconds"],
+        "cpu_seconds": json.loads(training.read_text(encoding="utf-8"))["cpu_seconds"] if training.exists() else None,
         "longest": model.sizes[-1],
         "exact": exact,
     }

@@ -21,7 +21,7 @@ export async function draw(place, { system }) {
   const manifest = await fetchJson(`models/${own.model}/manifest.json`);
   const models = Object.fromEntries(Object.entries(measured.systems).map(([name, { model }]) => [name, new Model(`models/${model}`)]));
   const parts = partsOf(manifest);
-  const state = { source: "", expected: null, example: 0, beamSize: 1, other: "", part: "source", head: -1, step: 0, results: null, isRunning: false, turn: 0 };
+  const state = { source: "", expected: null, example: 0, beamSize: 1, other: "", part: "source", head: -1, step: 0, results: null, turn: 0 };
 
   const frame = new Frame(place, {
     name: system,
@@ -362,7 +362,7 @@ function paintTable(children, { systems, sizes }, top, width, names) {
     const y = top + 48 + 22 * place;
     const kind = names.includes(name) ? "small strong b" : "small";
     children.push(text(0, y, name, kind));
-    const values = [parameters.toLocaleString("en"), number(seconds / 60, 1), ...exact.map((share) => `${number(100 * share, 1)} %`)];
+    const values = [parameters.toLocaleString("en"), seconds === null ? "not measured" : number(seconds / 60, 1), ...exact.map((share) => `${number(100 * share, 1)} %`)];
     values.forEach((value, at) => children.push(text(left + column * (at + 1), y, value, kind, "end")));
   });
   return top + 48 + 22 * Object.keys(systems).length;
