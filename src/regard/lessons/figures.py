@@ -9,7 +9,6 @@ from typing import Any, cast
 from regard.lessons.film import alignment
 from regard.lessons.heads import heads
 from regard.lessons.models import SCORES, measure_lengths
-from regard.lessons.papers import papers
 from regard.lessons.search_figure import search_figure
 from regard.lessons.tasks import TASKS
 
@@ -78,5 +77,4 @@ FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {
     "scores": scores,
     "heads": heads,
     "search": search_figure,
-    "papers": papers,
 }

@@ -138,14 +138,14 @@ LESSON_MODELS: Sequence[LessonModel] = [
         )
         for name, smoothing in (("phrases", 0.1), ("phrases-unsmoothed", 0.0))
     ),
-    _of_paper("sutskever2014", {"num_layers": 2, "hidden_size": 128, "embedding_size": 48}, 1500),
+    _of_paper("sutskever2014", {"num_layers": 2, "hidden_size": 160, "embedding_size": 48}, 2500),
     _of_paper("luong2015", {"num_layers": 2, "hidden_size": 64, "embedding_size": 48}, 800),
     _of_paper(
         "gnmt2016",
         {"encoder_layers": 3, "decoder_layers": 3, "hidden_size": 64, "embedding_size": 48, "attention_size": 48},
         600,
     ),
-    _of_paper("bytenet2016", {"encoder_layers": 5, "decoder_layers": 5, "hidden_size": 64}, 1000),
+    _of_paper("bytenet2016", {"encoder_layers": 5, "decoder_layers": 5, "hidden_size": 64}, 2000),
     _of_paper(
         "convs2s2017",
         {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from regard.lessons.models import LESSON_MODELS, PAPER_LONGEST, PAPER_TASK, TRAINING, LessonModel
@@ -23,35 +22,37 @@ def paper_models() -> dict[str, LessonModel]:
     return {architecture: models[f"{PAPER_TASK}-{architecture}"] for architecture in ARCHITECTURES}
 
 
-def papers(runs: Mapping[str, Path]) -> dict[str, Any]:
-    """Return what the models of all architectures were trained with and how many dev lines they get right."""
+def papers(runs: Mapping[str, Path], models: Path) -> dict[str, Any]:
+    """Return what the models of all architectures were trained with and how many dev lines they get right.
+
+    Args:
+        runs: The runs of the models.
+        models: The folder of their exports, which are measured.
+    """
     task = TASKS[PAPER_TASK]
     examples = [task.make("test", size, EXAMPLES) for size in SIZES]
     return {
         "sizes": list(SIZES),
         "pairs": PAIRS,
         "examples": [pair for pairs in zip(*examples, strict=True) for pair in pairs],
-        "systems": {name: _measure(model, runs[model.name]) for name, model in paper_models().items()},
+        "systems": {
+            name: _measure(model, runs[model.name], models / model.name) for name, model in paper_models().items()
+        },
     }
 
 
-def _measure(model: LessonModel, run: Path) -> dict[str, Any]:
+def _measure(model: LessonModel, run: Path, exported: Path) -> dict[str, Any]:
     from regard.checkpoints.checkpoint import load_checkpoint
     from regard.checkpoints.run_folder import resolve_checkpoint
-    from regard.lessons.export import export_model
 
     training = run.parent / TRAINING  # an older run has none
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary, "model")
-        export_model(run, folder, int8=model.is_int8)
-        exact = exact_matches(folder)
     return {
         "model": model.name,
         "parameters": load_checkpoint(resolve_checkpoint(run)).model.num_parameters,
         "steps": model.max_steps,
         "cpu_seconds": json.loads(training.read_text(encoding="utf-8"))["cpu_seconds"] if training.exists() else None,
         "longest": model.sizes[-1],
-        "exact": exact,
+        "exact": exact_matches(exported),
     }
 
 

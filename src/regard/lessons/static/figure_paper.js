@@ -14,6 +14,7 @@ const LONGEST = 120; // characters of a source
 const [STRIP, TOKEN] = [18, 17]; // widths of a single vector and of an output token
 const MOST = 5; // hypotheses in the list
 const NARROW = 480;
+const SMALLEST_SHOWN = 0.005; // of the weights in the text
 
 export async function draw(place, { system }) {
   const measured = await fetchJson("figures/papers.json");
@@ -25,7 +26,7 @@ export async function draw(place, { system }) {
 
   const frame = new Frame(place, {
     name: system,
-    caption: `${CAPTIONS[kindOf(manifest)]} The bars above the output are the probability of each token. ⏎ is the end token, ␣ a space${kindOf(manifest) === "columns" ? "" : ", ▷ the start token"}.`,
+    caption: `${CAPTIONS[kindOf(manifest)]} The bars above the output are the probability of each token. ⏎ is the end token, ␣ a space${kindOf(manifest) === "states" || parts.includes("decoder") ? ", ▷ the start token" : ""}.`,
     note: noteOf(measured),
   }, paint);
   const field = html("input", { type: "text", spellcheck: "false", autocomplete: "off", maxlength: LONGEST, oninput: () => {
@@ -116,13 +117,13 @@ export async function draw(place, { system }) {
     if (result.source) {
       const { columns, weights } = chosenPattern(result, "source", state.part === "source" ? state.head : -1);
       const row = weights[state.step];
-      const order = row.map((_, at) => at).sort((one, two) => row[two] - row[one]).slice(0, 3);
+      const order = row.map((_, at) => at).sort((one, two) => row[two] - row[one]).slice(0, 3).filter((at, place) => !place || row[at] >= SMALLEST_SHOWN);
       return `${token}; its largest weights: ${order.map((at) => `${number(row[at])} on source token ${at + 1} (${shown(columns[at])})`).join(", ")}.`;
     }
     const columns = columnsOf(result);
     if (columns) {
       const at = result.pieces[state.step];
-      const where = state.step >= columns.length ? "there is no column for it any more" : at === undefined ? `its column ${state.step + 1} is after the last source token` : `its column ${state.step + 1} is at the source token ${shown(at)}`;
+      const where = state.step >= columns.length ? "there are no more columns for it" : at === undefined ? "its column is after the last source token" : `its column is that of source token ${state.step + 1} (${shown(at)})`;
       return `${token}; ${where}.`;
     }
     const change = Object.values(result.states).flatMap((vectors) => vectors[state.step + 1].map((value, at) => Math.abs(value - vectors[state.step][at])));
@@ -230,7 +231,6 @@ export async function draw(place, { system }) {
       y += 20;
       tokens.slice(first, end).forEach((token, at) => children.push(text(cell * (at + 0.5), y, token, `${kind} ${chosen >= 0 && first + at - 1 === chosen ? "strong b" : ""}`, "middle")));
       y += 8;
-      const start = y;
       for (const [name, vectors] of blocks) {
         if (blocks.length > 1) {
           children.push(text(0, y + 12, titleOfState(name), "small quiet"));
@@ -239,9 +239,9 @@ export async function draw(place, { system }) {
         const most = Math.max(...vectors.flat().map(Math.abs));
         children.push(heatmap(place, vectors.slice(first, end), 0, y, cell * (end - first), height, most > 1 ? most / 2 : 1));
         children.push(svg("rect", { x: 0, y, width: cell * (end - first), height: height, class: "frame" }));
+        if (chosen >= 0 && chosen + 1 >= first && chosen + 1 < end) children.push(svg("rect", { x: cell * (chosen + 1 - first), y: y - 1, width: cell, height: height + 2, class: "outline b", "stroke-width": 2.5 }));
         y += height + 4;
       }
-      if (chosen + 1 >= first && chosen + 1 < end && chosen >= 0) children.push(svg("rect", { x: cell * (chosen + 1 - first), y: start - 2, width: cell, height: y - start, class: "outline b", "stroke-width": 2.5 }));
     }
     return y;
   }
