@@ -55,7 +55,9 @@ PREPARING = "preparing the data: reading the corpus, learning the vocabulary, en
 
 ENDS: Mapping[End, str] = {
     "steps": "finished all steps",
+    "epochs": "finished all epochs",
     "minutes": "reached the time limit",
+    "rate": "stopped, because the learning rate has fallen below its minimum",
     "patience": "stopped early, because the dev score no longer improves",
     "interrupted": "stopped, and saved a checkpoint",
 }

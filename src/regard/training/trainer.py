@@ -25,16 +25,18 @@ from regard.training.averaging import Weights, copy_weights, make_average, selec
 from regard.training.distributed import SINGLE_PROCESS, ProcessGroup
 from regard.training.divergence import DivergenceMonitor, check_finite
 from regard.training.microbatches import describe_lines, raise_on_oom
+from regard.training.plateau import PlateauMonitor
 from regard.training.rng import get_rng_state, get_rng_states, seed_per_rank, set_rng_state, set_rng_states
-from regard.training.schedule import rate_factor
+from regard.training.schedule import SchedulePoint, rate_factor
 from regard.training.state import TrainingState
 from regard.training.step import StepResult, TrainStep
 from regard.training.training_log import Reporter, StepMetrics
 
 Scores = Mapping[str, float]
-End = Literal["steps", "minutes", "patience", "interrupted"]
+End = Literal["steps", "epochs", "minutes", "rate", "patience", "interrupted"]
 
 SMOOTHING = 0.95  # of the reported loss and speed
+EPOCH_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Progress:
 
     step: int = 0
     last_validated_step: int = 0
+    last_validated_epoch: int = 0
     seconds: float = 0.0
     best_score: float | None = None  # higher is better: the negative of a loss
     checkpoints_since_best: int = 0
@@ -108,6 +111,7 @@ class Trainer:
         self.average = make_average(model, config)
         self.progress = Progress()
         self.divergence = DivergenceMonitor()
+        self.plateau = PlateauMonitor()
         self._is_stopping = False
         self._is_validating = False
         if processes.size > 1:
@@ -144,19 +148,34 @@ class Trainer:
 
     def _step(self, batches: Iterator[Batch]) -> None:
         start = time.monotonic()
-        rate = rate_factor(self.config, self.progress.step + 1, self._fraction_done())
+        step = self.progress.step + 1
+        self.train_step.enter_stage(step)
+        peak = self.config.stage(step).learning_rate
+        rate = self._rate_factor(step)
         step_batches = [next(batches) for _ in range(self.config.accumulate)]
         result = self.train_step.run(step_batches, rate)
         if result.is_finite:
             self.average.after_step()
-        where = f"step {self.progress.step + 1:,}, at a learning rate of {rate * self.config.learning_rate:.3g}"
+        where = f"step {step:,}, at a learning rate of {rate * peak:.3g}"
         try:
             self._check_divergence(result, step_batches, where)
         except TrainingError as error:
             raise self.processes.report_once(error) from None
-        self.progress.step += 1
+        self.progress.step = step
         speed = result.tokens / (time.monotonic() - start)
-        self._means.add(result.loss, speed, rate * self.config.learning_rate)
+        self._means.add(result.loss, speed, rate * peak)
+
+    def _rate_factor(self, step: int) -> float:
+        """Return the learning rate of a step, from 1, as a share of the peak of its stage."""
+        second = self.config.second_stage
+        start = 0 if second is None or step <= second.after_steps else second.after_steps
+        point = SchedulePoint(step, start, self._epoch(), self._fraction_done(), self.plateau.reductions)
+        return rate_factor(self.config.stage(step), point)
+
+    def _epoch(self) -> float:
+        """Return the number of epochs that are done; of a streamed corpus, whole ones."""
+        position, batches = self.loader.position, self.loader.batches_per_epoch
+        return position.epoch + (position.batch / batches if batches else 0)
 
     def _check_divergence(self, result: StepResult, batches: Sequence[Batch], where: str) -> None:
         if result.is_finite:
@@ -198,21 +217,36 @@ class Trainer:
             return "interrupted"
         if progress.step >= config.max_steps:
             return "steps"
+        if config.max_epochs is not None and self._epoch() >= config.max_epochs - EPOCH_ROUNDING:
+            return "epochs"
         if config.max_minutes is not None and progress.seconds >= 60 * config.max_minutes:
             return "minutes"
+        if config.min_learning_rate and self._has_low_rate():
+            return "rate"
         if config.patience and progress.checkpoints_since_best >= config.patience:
             return "patience"
         return None
 
     def _fraction_done(self) -> float:
-        """Return the share of the step limit or of the time limit that is used up, whichever is larger."""
-        by_steps = self.progress.step / self.config.max_steps
-        by_time = 0.0 if self.config.max_minutes is None else self.progress.seconds / (60 * self.config.max_minutes)
-        return max(by_steps, by_time)
+        """Return the share of the limit of steps, epochs or minutes that is used up, whichever is largest."""
+        config = self.config
+        by_steps = self.progress.step / config.max_steps
+        by_epochs = 0.0 if config.max_epochs is None else self._epoch() / config.max_epochs
+        by_time = 0.0 if config.max_minutes is None else self.progress.seconds / (60 * config.max_minutes)
+        return max(by_steps, by_epochs, by_time)
+
+    def _has_low_rate(self) -> bool:
+        """Return whether the schedule has lowered the learning rate of the next step below its minimum."""
+        step = self.progress.step + 1
+        stage = self.config.stage(step)
+        is_falling = stage.schedule in ("halving", "plateau") and step > stage.warmup_steps
+        return is_falling and stage.learning_rate * self._rate_factor(step) < self.config.min_learning_rate
 
     def _is_checkpoint_due(self) -> bool:
-        step = self.progress.step
-        return step > 0 and step % self.config.checkpoint_every == 0 and step != self.progress.last_validated_step
+        progress = self.progress
+        by_steps = progress.step % self.config.checkpoint_every == 0
+        by_epochs = self.config.checkpoint_each_epoch and self.loader.position.epoch > progress.last_validated_epoch
+        return progress.step > progress.last_validated_step and (by_steps or by_epochs)
 
     def _checkpoint(self) -> bool:
         """Average the weights, validate and save; return False, with nothing changed, if validation was interrupted.
@@ -235,6 +269,9 @@ class Trainer:
         scores = self.processes.broadcast(scores)
         self.average.add(raw)
         self.progress.last_validated_step = self.progress.step
+        self.progress.last_validated_epoch = self.loader.position.epoch
+        if self.config.stage(self.progress.step).schedule == "plateau":
+            self.plateau.update(scores["loss"], self.config.stage(self.progress.step))
         best = self._update_best(scores)
         for reporter in self.reporters:  # before saving: a resumed run drops log entries that are too new
             reporter.on_checkpoint(self.progress.step, scores, best)
@@ -320,10 +357,12 @@ class Trainer:
         values = {
             "step": progress.step,
             "judged": progress.last_validated_step,
+            "judged_epoch": progress.last_validated_epoch,
             "seconds": progress.seconds,
             "best": progress.best_score,
             "since_best": progress.checkpoints_since_best,
             **self.divergence.state_dict(),
+            **self.plateau.state_dict(),
             **average_values,
             **rng_values,
             "epoch": position.epoch,
@@ -337,16 +376,19 @@ class Trainer:
         """Continue from a saved state; the loader must have been created at its position."""
         tensors, values = state.tensors, state.values
         set_weights(self.model, select_prefix("weights/", tensors))
+        self.train_step.enter_stage(values["step"])
         self.train_step.optimizers.load_state_dict(select_prefix("optimizer/", tensors))
         self.average.load_state(select_prefix("window/", tensors), values, copy_weights(self.model))
         self.progress = Progress(
             step=values["step"],
             last_validated_step=values["judged"],
+            last_validated_epoch=values.get("judged_epoch", values["epoch"]),
             seconds=values["seconds"],
             best_score=values["best"],
             checkpoints_since_best=values["since_best"],
         )
         self.divergence = DivergenceMonitor.from_state_dict(values)
+        self.plateau = PlateauMonitor.from_state_dict(values)
         set_rng_states(select_prefix("random/", tensors), values, self.config.seed, self.device, self.processes)
 
     @contextmanager
