@@ -77,11 +77,11 @@ class OptimizationConfig(Section):
     @model_validator(mode="after")
     def _check_halving(self) -> Self:
         halving = {"halving_start": self.halving_start, "halving_interval": self.halving_interval}
-        given = [name for name, value in halving.items() if value is not None]
-        if self.schedule == "halving" and len(given) < 2:
+        keys = [name for name, value in halving.items() if value is not None]
+        if self.schedule == "halving" and len(keys) < 2:
             raise ValueError("the schedule `halving` needs `halving_start` and `halving_interval`")
-        if self.schedule != "halving" and given:
-            raise ValueError(f"`{given[0]}` is for the schedule `halving`, and the schedule is `{self.schedule}`")
+        if self.schedule != "halving" and keys:
+            raise ValueError(f"`{keys[0]}` is for the schedule `halving`, and the schedule is `{self.schedule}`")
         return self
 
     @property

@@ -47,7 +47,8 @@ from regard.training.microbatches import raise_on_oom
 from regard.training.progress import ConsoleReporter
 from regard.training.state import TrainingState
 from regard.training.tensorboard import TensorBoard
-from regard.training.trainer import CheckpointEvent, End, Trainer
+from regard.training.timing import End
+from regard.training.trainer import CheckpointEvent, Trainer
 from regard.training.training_log import BestEffort, JsonLines, Reporter
 
 PREPARING = "preparing the data: reading the corpus, learning the vocabulary, encoding the pairs"

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Literal
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
@@ -27,16 +26,12 @@ from regard.training.divergence import DivergenceMonitor, check_finite
 from regard.training.microbatches import describe_lines, raise_on_oom
 from regard.training.plateau import PlateauMonitor
 from regard.training.rng import get_rng_state, get_rng_states, seed_per_rank, set_rng_state, set_rng_states
-from regard.training.schedule import SchedulePoint, rate_factor
 from regard.training.state import TrainingState
 from regard.training.step import StepResult, TrainStep
+from regard.training.timing import End, Progress, RunningMeans, Timing
 from regard.training.training_log import Reporter, StepMetrics
 
 Scores = Mapping[str, float]
-End = Literal["steps", "epochs", "minutes", "rate", "patience", "interrupted"]
-
-SMOOTHING = 0.95  # of the reported loss and speed
-EPOCH_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -56,18 +51,6 @@ class CheckpointEvent:
     scores: Scores
     best: bool
     training: TrainingState
-
-
-@dataclass
-class Progress:
-    """How far training is; saved in every checkpoint."""
-
-    step: int = 0
-    last_validated_step: int = 0
-    last_validated_epoch: int = 0
-    seconds: float = 0.0
-    best_score: float | None = None  # higher is better: the negative of a loss
-    checkpoints_since_best: int = 0
 
 
 class StopValidation(BaseException):
@@ -111,7 +94,7 @@ class Trainer:
         self.average = make_average(model, config)
         self.progress = Progress()
         self.divergence = DivergenceMonitor()
-        self.plateau = PlateauMonitor()
+        self.timing = Timing(config, loader)
         self._is_stopping = False
         self._is_validating = False
         if processes.size > 1:
@@ -132,11 +115,11 @@ class Trainer:
         seconds_before, start = self.progress.seconds, time.monotonic()
         with self._handle_signals():
             while (end := self.check_end()) is None:
-                if not self._is_checkpoint_due():
+                if not self.timing.is_checkpoint_due(self.progress):
                     self._step(batches)
                     self.progress.seconds = seconds_before + time.monotonic() - start
                     self._report_step()
-                if self._is_checkpoint_due():
+                if self.timing.is_checkpoint_due(self.progress):
                     self._checkpoint()
                     self.progress.seconds = seconds_before + time.monotonic() - start
             is_validated = self.progress.step == self.progress.last_validated_step
@@ -151,7 +134,7 @@ class Trainer:
         step = self.progress.step + 1
         self.train_step.enter_stage(step)
         peak = self.config.stage(step).learning_rate
-        rate = self._rate_factor(step)
+        rate = self.timing.rate_factor(step, self.progress)
         step_batches = [next(batches) for _ in range(self.config.accumulate)]
         result = self.train_step.run(step_batches, rate)
         if result.is_finite:
@@ -164,18 +147,6 @@ class Trainer:
         self.progress.step = step
         speed = result.tokens / (time.monotonic() - start)
         self._means.add(result.loss, speed, rate * peak)
-
-    def _rate_factor(self, step: int) -> float:
-        """Return the learning rate of a step, from 1, as a share of the peak of its stage."""
-        second = self.config.second_stage
-        start = 0 if second is None or step <= second.after_steps else second.after_steps
-        point = SchedulePoint(step, start, self._epoch(), self._fraction_done(), self.plateau.reductions)
-        return rate_factor(self.config.stage(step), point)
-
-    def _epoch(self) -> float:
-        """Return the number of epochs that are done; of a streamed corpus, whole ones."""
-        position, batches = self.loader.position, self.loader.batches_per_epoch
-        return position.epoch + (position.batch / batches if batches else 0)
 
     def _check_divergence(self, result: StepResult, batches: Sequence[Batch], where: str) -> None:
         if result.is_finite:
@@ -193,7 +164,7 @@ class Trainer:
 
     def _report_step(self) -> None:
         progress, means = self.progress, self._means
-        fraction = max(self._fraction_done(), 1e-9)
+        fraction = max(self.timing.fraction_done(self.progress), 1e-9)
         metrics = StepMetrics(
             step=progress.step,
             max_steps=self.config.max_steps,
@@ -209,44 +180,13 @@ class Trainer:
 
     def check_end(self) -> End | None:
         """Return why training has ended, None if it has not; with several processes, all must call this together."""
-        config, progress = self.config, self.progress
+        progress = self.progress
         seconds = progress.seconds if self.processes.is_main else 0.0
         is_stopping, progress.seconds = self.processes.sum(self._is_stopping, seconds)
         if is_stopping:
             self._is_stopping = True
             return "interrupted"
-        if progress.step >= config.max_steps:
-            return "steps"
-        if config.max_epochs is not None and self._epoch() >= config.max_epochs - EPOCH_ROUNDING:
-            return "epochs"
-        if config.max_minutes is not None and progress.seconds >= 60 * config.max_minutes:
-            return "minutes"
-        if config.min_learning_rate and self._has_low_rate():
-            return "rate"
-        if config.patience and progress.checkpoints_since_best >= config.patience:
-            return "patience"
-        return None
-
-    def _fraction_done(self) -> float:
-        """Return the share of the limit of steps, epochs or minutes that is used up, whichever is largest."""
-        config = self.config
-        by_steps = self.progress.step / config.max_steps
-        by_epochs = 0.0 if config.max_epochs is None else self._epoch() / config.max_epochs
-        by_time = 0.0 if config.max_minutes is None else self.progress.seconds / (60 * config.max_minutes)
-        return max(by_steps, by_epochs, by_time)
-
-    def _has_low_rate(self) -> bool:
-        """Return whether the schedule has lowered the learning rate of the next step below its minimum."""
-        step = self.progress.step + 1
-        stage = self.config.stage(step)
-        is_falling = stage.schedule in ("halving", "plateau") and step > stage.warmup_steps
-        return is_falling and stage.learning_rate * self._rate_factor(step) < self.config.min_learning_rate
-
-    def _is_checkpoint_due(self) -> bool:
-        progress = self.progress
-        by_steps = progress.step % self.config.checkpoint_every == 0
-        by_epochs = self.config.checkpoint_each_epoch and self.loader.position.epoch > progress.last_validated_epoch
-        return progress.step > progress.last_validated_step and (by_steps or by_epochs)
+        return self.timing.find_end(progress)
 
     def _checkpoint(self) -> bool:
         """Average the weights, validate and save; return False, with nothing changed, if validation was interrupted.
@@ -271,7 +211,7 @@ class Trainer:
         self.progress.last_validated_step = self.progress.step
         self.progress.last_validated_epoch = self.loader.position.epoch
         if self.config.stage(self.progress.step).schedule == "plateau":
-            self.plateau.update(scores["loss"], self.config.stage(self.progress.step))
+            self.timing.plateau.update(scores["loss"], self.config.stage(self.progress.step))
         best = self._update_best(scores)
         for reporter in self.reporters:  # before saving: a resumed run drops log entries that are too new
             reporter.on_checkpoint(self.progress.step, scores, best)
@@ -362,7 +302,7 @@ class Trainer:
             "best": progress.best_score,
             "since_best": progress.checkpoints_since_best,
             **self.divergence.state_dict(),
-            **self.plateau.state_dict(),
+            **self.timing.plateau.state_dict(),
             **average_values,
             **rng_values,
             "epoch": position.epoch,
@@ -388,7 +328,7 @@ class Trainer:
             checkpoints_since_best=values["since_best"],
         )
         self.divergence = DivergenceMonitor.from_state_dict(values)
-        self.plateau = PlateauMonitor.from_state_dict(values)
+        self.timing.plateau = PlateauMonitor.from_state_dict(values)
         set_rng_states(select_prefix("random/", tensors), values, self.config.seed, self.device, self.processes)
 
     @contextmanager
@@ -412,19 +352,3 @@ class Trainer:
 
         with handle_signals([signal.SIGINT, *termination_signals()], stop, restore=may_restore):
             yield
-
-
-@dataclass
-class RunningMeans:
-    """Smoothed values for reports."""
-
-    loss: float = math.nan
-    speed: float = math.nan
-    rate: float = 0.0
-
-    def add(self, loss: float, speed: float, rate: float) -> None:
-        """Add the values of a step; the learning rate is not smoothed."""
-        is_first = math.isnan(self.loss)
-        self.loss = loss if is_first else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
-        self.speed = speed if is_first else SMOOTHING * self.speed + (1 - SMOOTHING) * speed
-        self.rate = rate
