@@ -8,11 +8,18 @@ from pathlib import Path
 
 SUMMARY = "summary"  # the output of cho2014's encoder that no decoder reads, but a figure draws: c
 
+STEERED = "steered"  # the folder of the graphs whose attention can be changed, in the folder of a model
+
 EXAMPLES = 20  # of a run
 
 
-def export_model(run: Path, folder: Path) -> None:
+def export_model(run: Path, folder: Path, *, is_steered: bool = True) -> None:
     """Export a run's best checkpoint into `folder`, which is replaced.
+
+    Args:
+        run: The folder of a run or checkpoint.
+        folder: The folder to write.
+        is_steered: Also write `steered/`, the same model with inputs that change its attention, if it has any.
 
     Raises:
         CheckpointError: The run cannot be read or exported.
@@ -21,6 +28,7 @@ def export_model(run: Path, folder: Path) -> None:
     from regard.checkpoints.checkpoint import load_checkpoint
     from regard.checkpoints.run_folder import resolve_checkpoint
     from regard.interop.onnx.export import export_onnx
+    from regard.lessons.steering import export_steered
 
     checkpoint = load_checkpoint(resolve_checkpoint(run))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +36,8 @@ def export_model(run: Path, folder: Path) -> None:
     export_onnx(checkpoint, folder)
     if checkpoint.config.model.architecture == "cho2014":
         add_summary(folder)
+    if is_steered:
+        export_steered(checkpoint, folder / STEERED)
 
 
 def write_examples(run: Path, folder: Path) -> None:
