@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Page, Response, expect
@@ -20,6 +21,7 @@ from tests.web.conftest import SIZE, Watch
 import regard
 import regard.lessons
 from regard.config.schema import SearchConfig
+from regard.corpus.tagged import add_tags
 from regard.decoding import strategies
 from regard.decoding.strategies import SearchInput
 from regard.interop.onnx.manifest import describe_tokenizer
@@ -29,8 +31,9 @@ from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
 from regard.special_tokens import EOS
 from regard.tokenizers.base import Tokenizer
-from regard.tokenizers.simple import CharacterTokenizer, WordTokenizer
+from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, VocabularyTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
+from regard.tokenizers.tagged import TaggedTokenizer
 
 ACCESSIBLE = (Path(__file__).parent / "accessible.js").read_text(encoding="utf-8")
 MODELS = FOLDER / "static" / "models"
@@ -44,7 +47,9 @@ PLAY_AND_PAUSE = """async () => {
 }"""
 TEXTS = [
     "The dog runs.", "  two   dogs\tplay\x1cin the\u3000snow ", "", " ", "naïve Zürich ▁ x▁", "日本語 🙂 text",
-    "the then there these", "aaaaaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break",
+    "the then there these", "aaaaaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break", "e\u0301 ö ﬁ Ⅷ １２",
+    "犬は雪の中を走る", "👩‍👩‍👧🏳️‍🌈🇩🇪", "\t\ttab\tbetween\r\nlines\n", "a\u00a0b\u200bc\x00d", "<s> </s> <unk> <0x41>",
+    "שלום עולم مرحبا", "नमस्ते दुनिया", "lone \ud800 surrogate", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 ▁▁ ▁", "the dog " * 60,
 ]  # fmt: skip
 
 
@@ -221,41 +226,66 @@ def page_at(page: Page, server: LessonServer) -> Page:
     return page
 
 
+SENTENCES = [
+    "the dog runs in the snow",
+    "then there are these dogs",
+    "two dogs play the game",
+    "Zürich is naïve",
+    "犬は雪の中を走る 犬",
+] * 5
+
+
 def test_tokenizers_in_the_page_give_the_same_ids(page: Page, server: LessonServer) -> None:
-    sentences = [
-        "the dog runs in the snow",
-        "then there are these dogs",
-        "two dogs play the game",
-        "Zürich is naïve",
-    ] * 5
-    unigram = SubwordTokenizer.train(sentences, 289, "unigram")
-    simple: list[CharacterTokenizer | WordTokenizer] = [
-        CharacterTokenizer.train(sentences, 100),
-        WordTokenizer.train(sentences, 12),
+    tokenizers: list[CharacterTokenizer | WordTokenizer | ByteTokenizer | SubwordTokenizer] = [
+        CharacterTokenizer.train(SENTENCES, 100),
+        WordTokenizer.train(SENTENCES, 12),
+        ByteTokenizer(),
+        SubwordTokenizer.train(SENTENCES, 297, "unigram"),
+        SubwordTokenizer.train(SENTENCES, 320, "bpe"),
+        SubwordTokenizer.train(SENTENCES, 297, "bpe").with_new_pieces({"▁x▁": -0.5, "🙂": -70.0, "aa": -7.5}),
     ]
-    vocabularies = [[tokenizer.vocabulary.token(id) for id in range(tokenizer.size)] for tokenizer in simple]
+    damaged = [int(number) for number in np.random.default_rng(1).integers(0, 260, 400)]
+    for tokenizer in tokenizers:
+        inputs = {"description": describe_tokenizer(tokenizer), "vocabulary": written(tokenizer), "texts": TEXTS}
+        shown = run(
+            page_at(page, server),
+            "const { makeTokenizer } = await load('tokenizers.js');"
+            "const { description, vocabulary, texts, damaged } = argument;"
+            "const tokenizer = await makeTokenizer(description, async () => vocabulary);"
+            "return [...texts.map((text) => tokenizer.encode(text)), damaged].map((ids) =>"
+            "[ids, tokenizer.decode(ids), tokenizer.pieces(ids)]);",
+            {**inputs, "damaged": [id % tokenizer.size for id in damaged]},
+        )
+        expected = [*map(tokenizer.encode, TEXTS), [id % tokenizer.size for id in damaged]]
+        for text, ids, result in zip([*TEXTS, "damaged"], expected, shown, strict=True):
+            assert result == [ids, tokenizer.decode(ids), tokenizer.pieces(ids)], (tokenizer.kind, text)
+    merged = SubwordTokenizer.train(SENTENCES, 320, "bpe").pieces(tokenizers[4].encode("the dog"))
+    assert merged == ["▁the", "▁dog"]
+
+
+def written(tokenizer: Tokenizer) -> list[str]:
+    """Return the vocabulary of a tokenizer that has a separate file for it."""
+    if not isinstance(tokenizer, VocabularyTokenizer):
+        return []
+    return [tokenizer.vocabulary.token(id) for id in range(tokenizer.size)]
+
+
+def test_tags_in_the_page_give_the_same_ids(page: Page, server: LessonServer) -> None:
+    tokenizer = TaggedTokenizer(SubwordTokenizer.train(SENTENCES, 300, "bpe"), ["de", "x>y", "de-CH"])
+    texts = ["<de>the dog", "<x>y><de-CH> the dog", "<fr>the dog", "the <de>dog", "<>", "<de>"]
+    tags = [["de"], ["x>y", "de-CH"], [], [], [], ["de"]]
+    plain = ["the dog", " the dog", "<fr>the dog", "the <de>dog", "<>", ""]
+    hidden = [add_tags(text, row) for text, row in zip(plain, tags, strict=True)]
     shown = run(
         page_at(page, server),
-        "const { CharacterTokenizer, WordTokenizer, UnigramTokenizer } = await load('tokenizers.js');"
-        "const { vocabularies: [characters, words], unigram, texts } = argument;"
-        "const all = [new CharacterTokenizer(characters), new WordTokenizer(words), new UnigramTokenizer(unigram)];"
-        "return all.map((tokenizer) => texts.map((text) => { const ids = tokenizer.encode(text);"
-        "return [ids, tokenizer.decode(ids), tokenizer.pieces(ids)]; }));",
-        {"vocabularies": vocabularies, "unigram": describe_tokenizer(unigram), "texts": TEXTS},
+        "const { makeTokenizer } = await load('tokenizers.js'); const tokenizer = await makeTokenizer(argument[0]);"
+        "return argument[1].map((text) => { const ids = tokenizer.encode(text);"
+        "return [ids, tokenizer.decode(ids), tokenizer.pieces(ids)]; });",
+        [describe_tokenizer(tokenizer), [*texts, *hidden]],
     )
-    tokenizers: list[Tokenizer] = [*simple, unigram]
-    for tokenizer, results in zip(tokenizers, shown, strict=True):
-        for text, result in zip(TEXTS, results, strict=True):
-            ids = tokenizer.encode(text)
-            assert result == [ids, tokenizer.decode(ids), tokenizer.pieces(ids)], text
-    damaged = [unigram.byte_ids[byte] for byte in b"\xc3\xc3\xbc\xe2\x82 \xf0\x9f"]
-    decoded = run(
-        page,
-        "const { UnigramTokenizer } = await load('tokenizers.js');"
-        "return new UnigramTokenizer(argument[0]).decode(argument[1]);",
-        [describe_tokenizer(unigram), damaged],
-    )
-    assert decoded == unigram.decode(damaged)
+    for text, result in zip([*hidden, *hidden], shown, strict=True):
+        ids = tokenizer.encode(text)
+        assert result == [ids, tokenizer.decode(ids), tokenizer.pieces(ids)], text
 
 
 def test_scores_in_the_page_are_those_of_the_models(page: Page, server: LessonServer) -> None:

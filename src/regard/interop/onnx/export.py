@@ -147,6 +147,8 @@ def _export(traceable: Traceable, path: Path) -> GraphSpec:
             program = torch.export.export(
                 graph, tuple(small), dynamic_shapes=_by_parameter(graph, shapes), strict=False
             )
+            # PyTorch 2.9 compiles checks of example inputs into the graph, which fail for a forward with *arguments
+            program.example_inputs = None
             onnx_program = torch.onnx.export(
                 program,
                 input_names=list(names),
