@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regard.errors import ConfigError
+from regard.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from regard.tokenizers.base import Tokenizers
@@ -46,7 +47,8 @@ def export_model(run: Path, folder: Path, *, is_steered: bool = True) -> None:
     if checkpoint.config.model.architecture == "cho2014":
         add_summary(folder)
     if is_steered:
-        export_steered(checkpoint, folder / STEERED)
+        with suppress(CheckpointError):  # of a plugin's decoder that can be traced only as it is
+            export_steered(checkpoint, folder / STEERED)
 
 
 def check_tokenizers(tokenizers: Tokenizers, run: Path) -> None:

@@ -85,10 +85,15 @@ def _pair(task: str, units: tuple[int, int], max_steps: tuple[int, int]) -> list
     ]
 
 
-def _transformer(name: str, max_steps: int = 800, *, without: Ablation | None = None, **options: bool) -> LessonModel:
-    """Return a Transformer of lesson 5; options are `is_live` and `is_steered`."""
+def _transformer(
+    name: str, max_steps: int = 800, *, is_live: bool = True, is_steered: bool = False, without: Ablation | None = None
+) -> LessonModel:
+    """Return a Transformer of lesson 5."""
     settings = {"encoder_layers": 2, "decoder_layers": 2, "hidden_size": 64, "ffn_size": 128, "num_heads": 4}
-    return LessonModel(name, "dates", "transformer2017", settings, max_steps, 2, without=without, **options)
+    return LessonModel(
+        name, "dates", "transformer2017", settings, max_steps, 2,
+        is_live=is_live, is_steered=is_steered, without=without,
+    )  # fmt: skip
 
 
 LESSON_MODELS: Sequence[LessonModel] = [

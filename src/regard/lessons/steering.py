@@ -53,7 +53,8 @@ class Steering:
         if self._self_scale is None:
             return output
         scale = self._self_scale[:, layer % self._self_scale.size(1), :, None]  # (N, H, 1)
-        return (output.unflatten(-1, (scale.size(1), -1)) * scale.unsqueeze(1)).flatten(2)
+        heads = output.view(*output.shape[:2], scale.size(1), -1)  # (N, T, H, W)
+        return (heads * scale.unsqueeze(1)).flatten(2)
 
     def change(self, weights: Tensor) -> Tensor:
         """Change the weights (N, H, T, S) of a layer's attention to the source."""

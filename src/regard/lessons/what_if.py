@@ -24,6 +24,7 @@ CLAUSES = (1, 2, 3)
 SENTENCES = 100  # of each number of clauses
 DATES = (1, 2)  # in a source
 DATE_SOURCES = 100  # of each number of dates
+ISO = len("2026-11-22")
 EXAMPLES = 6  # of each number of clauses or dates
 FIRST_EXAMPLES = ("the dog sees the woman", "the old woman paints the new house", "the dog seeks the place")
 HIDDEN = ("replaced", "removed")  # how a word is hidden
@@ -241,7 +242,8 @@ def occlusion(model: _Model, decoded: _Decoded, how: str) -> Array:
     source = decoded.source
     middle = [UNK] if how == "replaced" else []
     hidden = [[*source[:place], *middle, *source[place + 1 :]] for place in range(len(source) - 1)]
-    return np.asarray((model.scores([source], decoded.output) - model.scores(hidden, decoded.output)).T)
+    falls = model.scores([source], decoded.output) - model.scores(hidden, decoded.output)  # (S - 1, T)
+    return np.asarray(falls.T)
 
 
 def kendall(first: Array, second: Array) -> float:
@@ -269,7 +271,10 @@ def _interval(totals: Array) -> list[float]:
 
 
 def heads_removed(run: Path) -> dict[str, Any]:
-    """Return the share of right outputs of a Transformer with all heads, without each, and without whole layers."""
+    """Return the quality of a Transformer with all heads, without each, with one per layer, and without whole layers.
+
+    `exact` is the share of right outputs by the number of dates, and `first` that of outputs whose first date is right.
+    """
     import torch
 
     from regard.lessons.steering import Steering, steer
@@ -279,20 +284,22 @@ def heads_removed(run: Path) -> dict[str, Any]:
     encoder, decoder = model.network.encoder, model.network.decoder
     heads = model.network.encoder.layers[0].attention.query.out_features // encoder.head_size
 
-    def share(part: str = "", removed: Sequence[tuple[int, int]] = ()) -> list[float]:
+    def share(part: str = "", removed: Sequence[tuple[int, int]] = ()) -> dict[str, list[float]]:
         layers = len(encoder.layers if part == "encoder" else decoder.layers)
         scale = torch.ones(1, layers, heads)
         for layer, head in removed:
             scale[0, layer, head] = 0
         inside = Steering(self_scale=scale) if part == "encoder" else Steering()
         after = {"decoder": Steering(self_scale=scale), "source": Steering(source_scale=scale)}.get(part, Steering())
-        shares = []
+        shares: dict[str, list[float]] = {"exact": [], "first": []}
         for of_size in pairs.values():
             with steer(inside):
                 state = _start(model, [source for source, _ in of_size])
             with steer(after):
                 outputs = _finish(model, state, len(of_size))
-            shares.append(float(np.mean([out == target for out, (_, target) in zip(outputs, of_size, strict=True)])))
+            compared = [(out, target) for out, (_, target) in zip(outputs, of_size, strict=True)]
+            shares["exact"].append(float(np.mean([out == target for out, target in compared])))
+            shares["first"].append(float(np.mean([out[:ISO] == target[:ISO] for out, target in compared])))
         return shares
 
     result: dict[str, Any] = {

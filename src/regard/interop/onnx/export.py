@@ -103,9 +103,7 @@ class Traceable:
     large: Sequence[Leaf]
 
 
-def write_export(
-    checkpoint: Checkpoint, out: Path, encoder: Traceable, step: Traceable, *, int8: bool = False
-) -> None:
+def write_export(checkpoint: Checkpoint, out: Path, encoder: Traceable, step: Traceable, *, int8: bool = False) -> None:
     """Trace the graphs of a run and write them to the folder `out`, with the manifest and the tokenizers."""
     with new_folder(out) as folder:
         encoder_spec, step_spec = _export(encoder, folder / ENCODER), _export(step, folder / STEP)

@@ -152,8 +152,22 @@ export async function draw(place) {
     }
     const [mean, low, high] = measured.all.tau.map((value) => number(value));
     children.push(text(0, y + 16, `mean rank correlation ${mean} (${low} to ${high}), ${measured.all.steps} words`, "small quiet"));
-    return y + 26;
+    const { noun, weight } = measured.article;
+    const share = (values) => `${percent(values[0])} (${percent(values[1])} to ${percent(values[2])})`;
+    const lines = wrap(`articles whose largest fall is without their noun: ${share(noun)}; mean weight on the word with the largest fall: ${number(weight[0])}`, width);
+    lines.forEach((part, at) => children.push(text(0, y + 38 + 18 * at, part, "small quiet")));
+    return y + 30 + 18 * lines.length;
   }
+}
+
+// Lines of at most the given width, roughly.
+function wrap(content, width) {
+  const lines = [""];
+  for (const word of content.split(" ")) {
+    if ((lines.at(-1).length + word.length) * 6.9 > width && lines.at(-1)) lines.push("");
+    lines.push(`${lines.pop()}${word} `);
+  }
+  return lines.map((part) => part.trim());
 }
 
 // A number with two digits, without a sign if it is 0.

@@ -3,6 +3,7 @@ import { Frame, button, choice, fetchJson, html, number, onColours, percent, svg
 import { Model } from "./runtime.js";
 
 const PARTS = [["encoder", "encoder"], ["decoder", "decoder to itself"], ["source", "decoder to source"]];
+const COUNTS = [["exact", "whole output"], ["first", "first date"]];
 const WAYS = [["without_head", "without this head"], ["only_head", "with no other head in its layer"]];
 
 export async function draw(place) {
@@ -10,7 +11,7 @@ export async function draw(place) {
   const model = new Model("models/dates-transformer2017/steered");
   const layers = measured.encoder.without_head.length;
   const count = measured.encoder.without_head[0].length; // heads of a layer
-  const state = { source: "", example: 0, off: new Set(), dates: 0, way: "without_head", plain: null, result: null, turn: 0 };
+  const state = { source: "", example: 0, off: new Set(), dates: 0, way: "without_head", counted: "exact", plain: null, result: null, turn: 0 };
   const frame = new Frame(place, {
     name: "removal",
     caption: "Above: the output with all heads, and without those that you switched off; a character that differs is underlined. Below: the share of right outputs over the test set when one head is taken away, and, for the heads that look at the source, the share of their weight on the field that is about to be written (lesson 5).",
@@ -33,11 +34,15 @@ export async function draw(place) {
       run();
     })),
     ...rows,
-    choice("Measured on", [["0", "one date"], ["1", "two dates"]], "0", (value) => {
+    choice("Sources with", [["0", "one date"], ["1", "two dates"]], "0", (value) => {
       state.dates = Number(value);
       frame.refresh();
     }),
-    choice("Right outputs", WAYS, state.way, (way) => {
+    choice("Counted as right", COUNTS, state.counted, (counted) => {
+      state.counted = counted;
+      frame.refresh();
+    }),
+    choice("Measured", WAYS, state.way, (way) => {
       state.way = way;
       frame.refresh();
     }),
@@ -110,13 +115,15 @@ export async function draw(place) {
   }
 
   function describe() {
-    const cells = PARTS.map(([part, name]) => `${name}: ${measured[part][state.way].map((heads, layer) => heads.map((share, head) => `${layer + 1}.${head + 1} ${percent(share[state.dates])}`).join(", ")).join(", ")}`);
-    return `Right outputs ${WAYS.find(([way]) => way === state.way)[1]}, ${state.dates + 1} ${state.dates ? "dates" : "date"}. All heads: ${percent(measured.complete[state.dates])}. ${cells.join("; ")}.`;
+    const cells = PARTS.map(([part, name]) => `${name}: ${measured[part][state.way].map((heads, layer) => heads.map((share, head) => `${layer + 1}.${head + 1} ${percent(read(share))}`).join(", ")).join(", ")}`);
+    return `Right outputs ${WAYS.find(([way]) => way === state.way)[1]}, ${state.dates + 1} ${state.dates ? "dates" : "date"}. All heads: ${percent(read(measured.complete))}. ${cells.join("; ")}.`;
   }
+
+  function read(shares) { return shares[state.counted][state.dates]; }
 
   function paintTable(children, top, width) {
     children.push(text(0, top, `Right outputs ${WAYS.find(([way]) => way === state.way)[1]}`, "strong"));
-    children.push(text(0, top + 20, `all heads: ${percent(measured.complete[state.dates])}`, "small quiet"));
+    children.push(text(0, top + 20, `all heads: ${percent(read(measured.complete))}`, "small quiet"));
     const left = width < 480 ? 52 : 168;
     const column = Math.min(92, (width - left) / (count + 1));
     let y = top + 46;
@@ -132,9 +139,9 @@ export async function draw(place) {
         children.push(text(0, y + 17, width < 480 ? `layer ${layer + 1}` : `${name}, layer ${layer + 1}`, "small"));
         [...measured[part][state.way][layer], measured[part].without_layer[layer]].forEach((share, head) => {
           const x = left + column * head;
-          const value = share[state.dates];
+          const value = read(share);
           const isOff = state.off.has(`${part}.${layer}.${head}`);
-          children.push(svg("rect", { x, y, width: column - 3, height: 23, class: "bar a", opacity: 0.55 * Math.max(0, measured.complete[state.dates] - value) }));
+          children.push(svg("rect", { x, y, width: column - 3, height: 23, class: "bar a", opacity: 0.55 * Math.max(0, read(measured.complete) - value) }));
           children.push(svg("rect", { x: x + 0.5, y: y + 0.5, width: column - 4, height: 22, class: isOff ? "outline b" : "rule", "stroke-width": isOff ? 3 : 1 }));
           children.push(text(x + column / 2 - 1, y + 16, percent(value), "small", "middle"));
         });
@@ -155,8 +162,9 @@ export async function draw(place) {
     children.push(text(left, top + 22, isNarrow ? "on the field" : "weight on the field", "small a"), text(left + half + 20, top + 22, isNarrow ? "right without it" : "right outputs without the head", "small b"));
     let y = top + 32;
     shares.source.heads.forEach((heads, layer) => heads.forEach((values, head) => {
+      const need = read(measured.source.without_head[layer][head]);
       children.push(text(0, y + 12, `${layer + 1}.${head + 1}`, "small"));
-      [[left, values[at], "a", number(values[at])], [left + half + 20, measured.source.without_head[layer][head][state.dates], "b", percent(measured.source.without_head[layer][head][state.dates])]].forEach(([x, value, kind, label]) => {
+      [[left, values[at], "a", number(values[at])], [left + half + 20, need, "b", percent(need)]].forEach(([x, value, kind, label]) => {
         const room = half - 50;
         children.push(svg("rect", { x, y, width: room, height: 14, class: "band" }), svg("rect", { x, y, width: room * value, height: 14, class: `bar ${kind}` }), text(x + room + 6, y + 12, label, "small"));
       });

@@ -205,7 +205,7 @@ export async function draw(place) {
   }
 
   function paintMeasured(children, width, top) {
-    const kept = Object.entries(moved.kept).map(([kind, { share }]) => [`${kind}s`, share]);
+    const kept = [...Object.entries(moved.kept).map(([kind, { share }]) => [`${kind}s`, share]), ["articles, on noun", moved.article.same]];
     const isWide = width >= 640;
     const half = isWide ? (width - 40) / 2 : width;
     const left = paintShares(children, { x: 0, y: top, width: half, title: "Right translations, if all steps use" }, Object.entries(ways));
