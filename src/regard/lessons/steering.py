@@ -145,7 +145,7 @@ class SteeredStepGraph(StepGraph):
 def steerable_heads(model: Seq2Seq) -> dict[str, tuple[int, int]]:
     """Return the layers and heads of the attention of a step, by the names of their scales; {} if none can be steered.
 
-    A model can be steered if a step uses the weights to the source that it is given, instead of its own.
+    A model can be steered if a step uses other weights to the source instead of those that it computes.
     """
     example = Example.of(model, rows=2, length=4, steps=1)
     plain = StepGraph(model, example.state)(*example.step_inputs)
@@ -154,11 +154,11 @@ def steerable_heads(model: Seq2Seq) -> dict[str, tuple[int, int]]:
     heads = {SOURCE_SCALE: cast("tuple[int, int]", tuple(plain["attention"].shape[1:3]))}
     if "self_attention" in plain:
         heads[SELF_SCALE] = cast("tuple[int, int]", tuple(plain["self_attention"].shape[1:3]))
-    given = torch.full_like(plain["attention"], 0.25)
+    equal = torch.full_like(plain["attention"], 0.25)
     inputs = [torch.ones(2, *heads[name]) * (name == SELF_SCALE) for name in heads]
     graph = SteeredStepGraph(model, example.state, [*heads, SOURCE_ADDED])
-    changed = graph(*example.step_inputs, *inputs, given)
-    return heads if torch.equal(changed["attention"], given) else {}
+    changed = graph(*example.step_inputs, *inputs, equal)
+    return heads if torch.equal(changed["attention"], equal) else {}
 
 
 def export_steered(checkpoint: Checkpoint, folder: Path) -> bool:

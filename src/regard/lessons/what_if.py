@@ -176,7 +176,7 @@ def moved_weights(model: _Model, sources: Sequence[str]) -> dict[str, Any]:
     """
     from regard.special_tokens import BOS
 
-    kept: dict[str, list[bool]] = {}
+    is_kept: dict[str, list[bool]] = {}
     article: dict[str, list[float]] = {"on_article": [], "on_noun": [], "before": [], "after": [], "same": []}
     for source in sources:
         decoded = model.decode(source)
@@ -190,7 +190,7 @@ def moved_weights(model: _Model, sources: Sequence[str]) -> dict[str, Any]:
             same = [int(row[2:].argmax()) + 2 == token for row in rows]
             if not kind:
                 continue
-            kept.setdefault(kind, []).append(any(same[:largest] + same[largest + 1 :]))
+            is_kept.setdefault(kind, []).append(any(same[:largest] + same[largest + 1 :]))
             noun = noun_after(words, largest)
             if kind == "article" and noun is not None:
                 article["on_article"].append(decoded.attention[step][largest])
@@ -199,7 +199,7 @@ def moved_weights(model: _Model, sources: Sequence[str]) -> dict[str, Any]:
                 article["after"].append(np.exp(rows[noun][token]))
                 article["same"].append(same[noun])
     return {
-        "kept": {kind: {"share": float(np.mean(values)), "steps": len(values)} for kind, values in kept.items()},
+        "kept": {kind: {"share": float(np.mean(values)), "steps": len(values)} for kind, values in is_kept.items()},
         "article": {name: float(np.mean(values)) for name, values in article.items()},
     }
 

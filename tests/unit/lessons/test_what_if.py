@@ -90,13 +90,13 @@ def scale_of(layer: int, head: int) -> Tensor:
 def test_a_model_with_its_own_weights_given_back_is_the_same() -> None:
     model = CASES["bahdanau2014"].model(31).float().eval()
     expected, weights = decode(model, lambda _: Steering())
-    given = weights.view(len(TARGET), 1, 1, 1, -1)
-    same, used = decode(model, lambda place: Steering(source_scale=torch.zeros(1, 1, 1), source_added=given[place]))
+    own = weights.view(len(TARGET), 1, 1, 1, -1)
+    same, used = decode(model, lambda place: Steering(source_scale=torch.zeros(1, 1, 1), source_added=own[place]))
     assert torch.allclose(same, expected, atol=1e-6)
     assert torch.allclose(used, weights, atol=1e-6)
-    even = torch.full_like(given[0], 0.2)
-    other, used = decode(model, lambda _: Steering(source_scale=torch.zeros(1, 1, 1), source_added=even))
-    assert not torch.allclose(other, expected, atol=1e-3)
+    even = torch.full_like(own[0], 0.2)
+    changed, used = decode(model, lambda _: Steering(source_scale=torch.zeros(1, 1, 1), source_added=even))
+    assert not torch.allclose(changed, expected, atol=1e-3)
     assert torch.allclose(used, torch.full_like(weights, 0.2))
 
 
