@@ -26,7 +26,8 @@ from regard.decoding import strategies
 from regard.decoding.strategies import SearchInput
 from regard.interop.onnx.manifest import describe_tokenizer
 from regard.interop.onnx.runtime import OnnxEncoder, OnnxModel
-from regard.lessons.export import export_model, write_examples
+from regard.lessons.export import dev_sources
+from regard.lessons.own_run import prepare_run, step_scores
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
 from regard.special_tokens import EOS
@@ -326,8 +327,7 @@ def test_the_readers_own_run_translates_in_the_page(
     page, _ = _watched
     for run_folder in models:
         folder = tmp_path / run_folder.name
-        export_model(run_folder, folder)
-        write_examples(run_folder, folder)
+        prepare_run(run_folder, folder)
         assert json.loads((folder / "examples.json").read_text(encoding="utf-8"))
         with LessonServer(0, pages(folder)) as own:
             threading.Thread(target=own.serve_forever, daemon=True).start()
@@ -347,8 +347,52 @@ def test_the_readers_own_run_translates_in_the_page(
             expected = [best, *best.alternatives]
             assert [beam["output"] for beam in shown] == [beam.text for beam in expected]
             assert [best["score"] for best in shown] == pytest.approx([beam.score for beam in expected], abs=1e-4)
+            check_scores_of_the_run(page, own, run_folder)
+            check_heads_of_the_run(page, own, run_folder)
+            visit(page, own, "7-search")
+            figure = page.locator("[data-figure=search]")
+            figure.get_by_label("your run").check()
+            figure.get_by_label("Source", exact=True).fill(text)
+            drawing = figure.locator("svg[role=img]")
+            expect(drawing).to_have_attribute("aria-label", re.compile(f"for the source {text} "))
+            best = translator.translate(text, beam_size=2, length_penalty=0.0, patience=1)
+            figure.get_by_role("button", name="To the end").click()
+            expect(figure.locator(".status")).to_contain_text(f"Result: {best.text}.")
+            expect(drawing).to_have_attribute("aria-label", re.compile(f"Finished: {best.text},"))
+            visit(page, own, "2-alignment")
+            expect(page.locator(".foot")).to_contain_text("Your run is not shown: it keeps its last two checkpoints")
             page.goto("about:blank")
             own.shutdown()
+
+
+def check_scores_of_the_run(page: Page, server: LessonServer, run_folder: Path) -> None:
+    """Check that the weights of lesson 3 are those of the run, or that the figure says why there are none."""
+    visit(page, server, "3-scores")
+    figure = page.locator("[data-figure=scores]")
+    if run_folder.name != "bahdanau2014":
+        expect(figure.locator(".foot")).to_contain_text("Your run is not shown: the attention of transformer2017 is ")
+        return
+    figure.get_by_label("your run").check()
+    figure.get_by_role("slider", name="Output token").fill("2")
+    label = figure.locator("svg[role=img]").get_attribute("aria-label")
+    measured = step_scores(run_folder, dev_sources(run_folder))["sentences"][0]
+    maps = regard.attend(regard.load(run_folder), measured["text"], beam_size=1)
+    shown = [float(weight) for weight in re.findall(r"weight ([0-9.]+)[;.]", str(label))]
+    assert shown == pytest.approx(maps.mean[1].tolist(), abs=2e-3)
+
+
+def check_heads_of_the_run(page: Page, server: LessonServer, run_folder: Path) -> None:
+    """Check that lesson 5 shows the heads of a Transformer, and says why it shows none of another run."""
+    visit(page, server, "5-heads")
+    figure = page.locator("[data-figure=heads]")
+    if run_folder.name == "bahdanau2014":
+        expect(figure.locator(".foot")).to_contain_text("Your run is not shown: bahdanau2014 has no self-attention")
+        return
+    figure.get_by_label("your run").check()
+    figure.get_by_label("decoder to source").check()
+    figure.locator("[data-pick='3']").first.click()
+    greedy = regard.load(run_folder).translate(figure.get_by_label("Source", exact=True).input_value(), beam_size=1)
+    expect(figure.locator(".status")).to_have_text(f"Output: {greedy.text}. Layer 2, head 2.")
 
 
 def test_the_film_plays_pauses_and_steps(page: Page, server: LessonServer) -> None:
