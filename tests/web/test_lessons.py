@@ -374,7 +374,9 @@ def check_scores_of_the_run(page: Page, server: LessonServer, run_folder: Path) 
         return
     figure.get_by_label("your run").check()
     figure.get_by_role("slider", name="Output token").fill("2")
-    label = figure.locator("svg[role=img]").get_attribute("aria-label")
+    drawing = figure.locator("svg[role=img]")
+    expect(drawing).to_have_attribute("aria-label", re.compile("for output token 2: "))
+    label = drawing.get_attribute("aria-label")
     measured = step_scores(run_folder, dev_sources(run_folder))["sentences"][0]
     maps = regard.attend(regard.load(run_folder), measured["text"], beam_size=1)
     shown = [float(weight) for weight in re.findall(r"weight ([0-9.]+)[;.]", str(label))]
