@@ -29,6 +29,7 @@ from regard.interop.onnx.runtime import OnnxDecoder, OnnxEncoder, OnnxModel
 from regard.lessons.export import export_model, write_examples
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
+from regard.lessons.what_if import kendall
 from regard.special_tokens import BOS, EOS, UNK
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, VocabularyTokenizer, WordTokenizer
@@ -351,6 +352,34 @@ def test_the_readers_own_run_translates_in_the_page(
             own.shutdown()
 
 
+@pytest.mark.slow
+def test_the_attention_of_the_readers_own_run_is_changed(
+    _watched: tuple[Page, Watch], watch: Watch, models: list[Path], tmp_path: Path
+) -> None:
+    page, _ = _watched
+    for run_folder in models:
+        folder = tmp_path / run_folder.name
+        export_model(run_folder, folder)
+        write_examples(run_folder, folder)
+        with LessonServer(0, pages(folder)) as own:
+            threading.Thread(target=own.serve_forever, daemon=True).start()
+            visit(page, own, "4-what-if")
+            weights, occluded = (page.locator(f"[data-figure={name}]") for name in ("weights", "occlusion"))
+            expect(weights.get_by_label("your run")).to_be_checked()
+            text = "one two three four"
+            greedy = regard.load(run_folder).translate(text, beam_size=1).text
+            weights.get_by_label("Source", exact=True).fill(text)
+            expect(weights.locator(".status")).to_contain_text(f"Output: {greedy}.")
+            chips = weights.get_by_role("group", name="Weights of the source words in this step").get_by_role("button")
+            chips.nth(3).drag_to(chips.nth(0))
+            expect(weights.locator(".status")).to_contain_text("With its own weights it would write ")
+            occluded.get_by_label("your run").check()
+            occluded.get_by_label("Source", exact=True).fill(text)
+            expect(occluded.locator(".status")).to_contain_text("the largest weight is on ")
+            page.goto("about:blank")
+            own.shutdown()
+
+
 def test_the_film_plays_pauses_and_steps(page: Page, server: LessonServer) -> None:
     film = regard.lessons.figure("alignment")["films"]["bahdanau2014"]
     visit(page, server, "2-alignment")
@@ -505,6 +534,13 @@ def test_occlusion_in_the_page_is_that_of_the_model(page: Page, server: LessonSe
             hidden = scores([*words[:place], *middle, *words[place + 1 :]])
             falls = [before - after for before, after in zip(plain, hidden, strict=True)]
             assert [row[place] for row in shown[how]] == pytest.approx(falls, abs=1e-4)
+    pairs = [[row[:-1], falls] for row, falls in zip(shown["attention"], shown["replaced"], strict=True)]
+    correlations = run(
+        page,
+        "const { kendall } = await load('figure_occlusion.js'); return argument.map((pair) => kendall(...pair));",
+        pairs,
+    )
+    assert correlations == pytest.approx([kendall(np.array(row), np.array(falls)) for row, falls in pairs])
 
 
 def test_weight_moves_by_mouse_press_and_key_and_words_are_forced(page: Page, server: LessonServer) -> None:
