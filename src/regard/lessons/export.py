@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regard.errors import ConfigError
+from regard.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from regard.tokenizers.base import Tokenizers
 
 SUMMARY = "summary"  # the output of cho2014's encoder that no decoder reads, but a figure draws: c
 
+STEERED = "steered"  # the folder of the graphs whose attention can be changed, in the folder of a model
+
 EXAMPLES = 20  # of a run
 TOKENIZERS = ("unigram", "bpe", "byte", "character", "word")
 """The kinds of tokenizers that `static/tokenizers.js` has."""
 
 
-def export_model(run: Path, folder: Path) -> None:
+def export_model(run: Path, folder: Path, *, is_steered: bool = True) -> None:
     """Export a run's best checkpoint into `folder`, which is replaced.
+
+    Args:
+        run: The folder of a run or checkpoint.
+        folder: The folder to write.
+        is_steered: Also write `steered/`, the same model with inputs that change its attention, if it has any.
 
     Raises:
         CheckpointError: The run cannot be read or exported.
@@ -29,6 +37,7 @@ def export_model(run: Path, folder: Path) -> None:
     from regard.checkpoints.checkpoint import load_checkpoint
     from regard.checkpoints.run_folder import resolve_checkpoint
     from regard.interop.onnx.export import export_onnx
+    from regard.lessons.steering import export_steered
 
     checkpoint = load_checkpoint(resolve_checkpoint(run))
     check_tokenizers(checkpoint.tokenizers, run)
@@ -37,6 +46,9 @@ def export_model(run: Path, folder: Path) -> None:
     export_onnx(checkpoint, folder)
     if checkpoint.config.model.architecture == "cho2014":
         add_summary(folder)
+    if is_steered:
+        with suppress(CheckpointError):  # of a plugin's decoder that can be traced only as it is
+            export_steered(checkpoint, folder / STEERED)
 
 
 def check_tokenizers(tokenizers: Tokenizers, run: Path) -> None:
