@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, expect
 from tests.web.conftest import SIZE, Watch
 
 import regard
@@ -25,11 +25,13 @@ from regard.corpus.tagged import add_tags
 from regard.decoding import strategies
 from regard.decoding.strategies import SearchInput
 from regard.interop.onnx.manifest import describe_tokenizer
-from regard.interop.onnx.runtime import OnnxEncoder, OnnxModel
-from regard.lessons.export import export_model, write_examples
+from regard.interop.onnx.runtime import OnnxDecoder, OnnxEncoder, OnnxModel
+from regard.lessons.export import dev_sources, export_model, write_examples
+from regard.lessons.own_run import prepare_run, step_scores
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
-from regard.special_tokens import EOS
+from regard.lessons.what_if import kendall
+from regard.special_tokens import BOS, EOS, UNK
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, VocabularyTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
@@ -326,8 +328,7 @@ def test_the_readers_own_run_translates_in_the_page(
     page, _ = _watched
     for run_folder in models:
         folder = tmp_path / run_folder.name
-        export_model(run_folder, folder)
-        write_examples(run_folder, folder)
+        prepare_run(run_folder, folder)
         assert json.loads((folder / "examples.json").read_text(encoding="utf-8"))
         with LessonServer(0, pages(folder)) as own:
             threading.Thread(target=own.serve_forever, daemon=True).start()
@@ -347,6 +348,80 @@ def test_the_readers_own_run_translates_in_the_page(
             expected = [best, *best.alternatives]
             assert [beam["output"] for beam in shown] == [beam.text for beam in expected]
             assert [best["score"] for best in shown] == pytest.approx([beam.score for beam in expected], abs=1e-4)
+            check_scores_of_the_run(page, own, run_folder)
+            check_heads_of_the_run(page, own, run_folder)
+            visit(page, own, "7-search")
+            figure = page.locator("[data-figure=search]")
+            figure.get_by_label("your run").check()
+            figure.get_by_label("Source", exact=True).fill(text)
+            drawing = figure.locator("svg[role=img]")
+            expect(drawing).to_have_attribute("aria-label", re.compile(f"for the source {text} "))
+            best = translator.translate(text, beam_size=2, length_penalty=0.0, patience=1)
+            figure.get_by_role("button", name="To the end").click()
+            expect(figure.locator(".status")).to_contain_text(f"Result: {best.text}.")
+            expect(drawing).to_have_attribute("aria-label", re.compile(f"Finished: {best.text},"))
+            visit(page, own, "2-alignment")
+            expect(page.locator(".foot")).to_contain_text("Your run is not shown: it keeps its last two checkpoints")
+            page.goto("about:blank")
+            own.shutdown()
+
+
+def check_scores_of_the_run(page: Page, server: LessonServer, run_folder: Path) -> None:
+    """Check that the weights of lesson 3 are those of the run, or that the figure says why there are none."""
+    visit(page, server, "3-scores")
+    figure = page.locator("[data-figure=scores]")
+    if run_folder.name != "bahdanau2014":
+        expect(figure.locator(".foot")).to_contain_text("Your run is not shown: the attention of transformer2017 is ")
+        return
+    figure.get_by_label("your run").check()
+    figure.get_by_role("slider", name="Output token").fill("2")
+    drawing = figure.locator("svg[role=img]")
+    expect(drawing).to_have_attribute("aria-label", re.compile("for output token 2: "))
+    label = drawing.get_attribute("aria-label")
+    measured = step_scores(run_folder, dev_sources(run_folder))["sentences"][0]
+    maps = regard.attend(regard.load(run_folder), measured["text"], beam_size=1)
+    shown = [float(weight) for weight in re.findall(r"weight ([0-9.]+)[;.]", str(label))]
+    assert shown == pytest.approx(maps.mean[1].tolist(), abs=2e-3)
+
+
+def check_heads_of_the_run(page: Page, server: LessonServer, run_folder: Path) -> None:
+    """Check that lesson 5 shows the heads of a Transformer, and says why it shows none of another run."""
+    visit(page, server, "5-heads")
+    figure = page.locator("[data-figure=heads]")
+    if run_folder.name == "bahdanau2014":
+        expect(figure.locator(".foot")).to_contain_text("Your run is not shown: bahdanau2014 has no self-attention")
+        return
+    figure.get_by_label("your run").check()
+    figure.get_by_label("decoder to source").check()
+    figure.locator("[data-pick='3']").first.click()
+    greedy = regard.load(run_folder).translate(figure.get_by_label("Source", exact=True).input_value(), beam_size=1)
+    expect(figure.locator(".status")).to_have_text(f"Output: {greedy.text}. Layer 2, head 2.")
+
+
+@pytest.mark.slow
+def test_the_attention_of_the_readers_own_run_is_changed(
+    _watched: tuple[Page, Watch], watch: Watch, models: list[Path], tmp_path: Path
+) -> None:
+    page, _ = _watched
+    for run_folder in models:
+        folder = tmp_path / run_folder.name
+        export_model(run_folder, folder)
+        write_examples(run_folder, folder)
+        with LessonServer(0, pages(folder)) as own:
+            threading.Thread(target=own.serve_forever, daemon=True).start()
+            visit(page, own, "4-what-if")
+            weights, occluded = (page.locator(f"[data-figure={name}]") for name in ("weights", "occlusion"))
+            expect(weights.get_by_label("your run")).to_be_checked()
+            text = "one two three four"
+            greedy = regard.load(run_folder).translate(text, beam_size=1).text
+            weights.get_by_label("Source", exact=True).fill(text)
+            expect(weights.locator(".status")).to_contain_text(f"Output: {greedy}.")
+            chips = weights.get_by_role("group", name="Weights of the source words in this step").get_by_role("button")
+            chips.nth(3).drag_to(chips.nth(0))
+            expect(weights.locator(".status")).to_contain_text("With its own weights it would write ")
+            occluded.get_by_label("your run").check()
+            occluded.get_by_label("Source", exact=True).fill(text)
+            expect(occluded.locator(".status")).to_contain_text("the largest weight is on ")
             page.goto("about:blank")
             own.shutdown()
 
@@ -431,6 +506,168 @@ def test_controls_change_the_figures_of_heads_positions_and_mask(page: Page, ser
     expect(mask.locator(".status")).to_contain_text(
         "It may look at ▷ 2 0 2 6 - 1 1 - 2 2. The token to write is among them"
     )
+
+
+def steered_steps(folder: Path, source: str, weights: dict[int, list[float]]) -> tuple[str, list[float]]:
+    """Return the greedy output of a model with one attention, and the log-probabilities of its tokens."""
+    model = OnnxModel(folder)
+    assert isinstance(model.encoder, OnnxEncoder)
+    ids = torch.tensor([[*model.tokenizers.source.encode(source), EOS]])
+    assert isinstance(model.decoder, OnnxDecoder)
+    memory = model.encoder.graph({"source": ids})
+    state, token = {"hidden": memory["hidden"]}, BOS
+    output: list[int] = []
+    scores = []
+    while token != EOS:
+        feeds = {"tokens": torch.tensor([token]), **state, **{name: memory[name] for name in model.decoder.memory}}
+        if len(output) in weights:
+            added = torch.tensor(weights[len(output)], dtype=torch.float32)
+            feeds |= {"source_scale": torch.zeros(1, 1, 1), "source_added": added[None, None, None]}
+        step = model.decoder.graph(feeds)
+        state = {"hidden": step["next.hidden"]}
+        token = int(step["log_probabilities"][0, EOS:].argmax()) + EOS
+        output.append(token)
+        scores.append(float(step["log_probabilities"][0, token]))
+    return model.tokenizers.target.decode(output), scores
+
+
+def test_changed_weights_in_the_page_give_the_outputs_of_the_graphs(page: Page, server: LessonServer) -> None:
+    folder, source = "models/phrases/steered", "the dog sees the woman"
+    cases: list[dict[int, list[float]]] = [
+        {},
+        {1: [0, 0, 0, 0, 1, 0]},
+        {0: [0, 0.5, 0, 0.5, 0, 0], 5: [0, 1, 0, 0, 0, 0]},
+    ]
+    for weights in cases:
+        shown = run(
+            page_at(page, server),
+            "const { Model } = await load('runtime.js'); const [folder, source, weights] = argument;"
+            "return new Model(folder).steer(source, { weights });",
+            [folder, source, {str(step): row for step, row in weights.items()}],
+        )
+        output, scores = steered_steps(FOLDER / "static" / folder, source, weights)
+        assert shown["output"] == output
+        assert [step["logProbability"] for step in shown["steps"]] == pytest.approx(scores, abs=1e-4)
+        for place, step in enumerate(shown["steps"]):
+            assert step["used"] == pytest.approx(weights.get(place, step["own"]), abs=1e-6)
+
+
+def test_occlusion_in_the_page_is_that_of_the_model(page: Page, server: LessonServer) -> None:
+    source = "the old woman paints the new house"
+    words = source.split()
+    shown = run(
+        page_at(page, server),
+        "const { Model } = await load('runtime.js'); return new Model('models/phrases').occlude(argument);",
+        source,
+    )
+    model = OnnxModel(MODELS / "phrases")
+    output = [*model.tokenizers.target.encode(shown["output"]), EOS]
+
+    def scores(words: Sequence[str]) -> list[float]:
+        ids = [model.tokenizers.source.encode(word)[0] if word else UNK for word in words]
+        state = model.decoder.init_state(model.encode(torch.tensor([[*ids, EOS]])))
+        values = []
+        for before, token in zip([BOS, *output], output, strict=False):
+            step = model.decoder.step(torch.tensor([before]), state)
+            state = step.state
+            values.append(float(step.logits[0, token]))
+        return values
+
+    plain = scores(words)
+    for how, middle in (("replaced", [""]), ("removed", [])):
+        assert len(shown[how]) == len(output)
+        for place in range(len(words)):
+            hidden = scores([*words[:place], *middle, *words[place + 1 :]])
+            falls = [before - after for before, after in zip(plain, hidden, strict=True)]
+            assert [row[place] for row in shown[how]] == pytest.approx(falls, abs=1e-4)
+    pairs = [[row[:-1], falls] for row, falls in zip(shown["attention"], shown["replaced"], strict=True)]
+    correlations = run(
+        page,
+        "const { kendall } = await load('figure_occlusion.js'); return argument.map((pair) => kendall(...pair));",
+        pairs,
+    )
+    assert correlations == pytest.approx([kendall(np.array(row), np.array(falls)) for row, falls in pairs])
+
+
+def test_weight_moves_by_mouse_press_and_key_and_words_are_forced(page: Page, server: LessonServer) -> None:
+    visit(page, server, "4-what-if", again=True)
+    figure = page.locator("[data-figure=weights]")
+    status, outputs = figure.locator(".status"), figure.get_by_role("group", name="Output: choose a step")
+    weights = figure.get_by_role("group", name="Weights of the source words in this step").get_by_role("button")
+    figure.get_by_label("Source", exact=True).fill("the dog sees the woman")
+    expect(status).to_have_text("Step 1 writes der. Output: der Hund sieht die Frau.")
+    outputs.get_by_role("button", name="Hund").click()
+    expect(weights).to_have_text(["the 1 %", "dog 99 %", "sees <1 %", "the <1 %", "woman <1 %", "⏎ <1 %"])
+    weights.nth(1).drag_to(weights.nth(4))
+    expect(status).to_contain_text("Step 2 writes Frau. With its own weights it would write Hund (probability 0.90)")
+    expect(status).to_contain_text("with yours that has 0.00. Before: der Hund sieht die Frau. After: der Frau sieht")
+    expect(weights.nth(4)).to_have_text("woman 99 %")
+    weights.nth(4).press("ArrowLeft")
+    expect(weights.nth(3)).to_be_focused()
+    expect(weights.nth(3)).to_have_text("the 10 %")
+    page.keyboard.press("ArrowLeft")
+    expect(weights.nth(2)).to_have_text("sees 10 %")
+    expect(weights.nth(3)).to_have_text("the <1 %")
+    weights.nth(4).click()
+    expect(weights.nth(4)).to_have_attribute("aria-pressed", "true")
+    weights.nth(1).click()
+    expect(status).to_contain_text("Step 2 writes Hund.")
+    figure.get_by_role("button", name="Undo all").click()
+    figure.get_by_label("Source", exact=True).fill("the dog seeks the place")
+    outputs.get_by_role("button", name="den").click()
+    figure.get_by_role("group", name="Force the word of this step").get_by_role("button", name="die ").click()
+    expect(status).to_have_text(
+        "Step 4 writes die. You forced it. Before: der Hund sucht den Ort. After: der Hund sucht die Stelle."
+    )
+    figure.get_by_label("another word").fill("xyz")
+    figure.get_by_role("button", name="Force", exact=True).click()
+    expect(status).to_have_text("“xyz” is not in the vocabulary of the model.")
+    figure.get_by_label("another word").fill("der")
+    figure.get_by_label("another word").press("Enter")
+    expect(status).to_contain_text("Step 4 writes der. You forced it.")
+    figure.get_by_role("button", name="Undo this step").click()
+    expect(status).to_have_text("Step 4 writes den. Output: der Hund sucht den Ort.")
+
+
+def test_weight_moves_by_touch(browser: Browser, server: LessonServer) -> None:
+    with browser.new_context(has_touch=True, viewport={"width": 390, "height": 800}) as context:
+        page = context.new_page()
+        visit(page, server, "4-what-if")
+        figure = page.locator("[data-figure=weights]")
+        weights = figure.get_by_role("group", name="Weights of the source words in this step").get_by_role("button")
+        weights.first.scroll_into_view_if_needed()
+        first, last = weights.nth(0).bounding_box(), weights.nth(4).bounding_box()
+        assert first and last
+        points = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2} for box in (first, last)]
+        session = context.new_cdp_session(page)
+        for kind, point in (("touchStart", points[:1]), ("touchMove", points[1:]), ("touchEnd", [])):
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": point})
+        expect(figure.locator(".status")).to_contain_text("Step 1 writes die. With its own weights it would write der")
+        expect(weights.nth(4)).to_have_text("woman 99 %")
+
+
+def test_heads_are_switched_off_and_occlusion_is_compared(page: Page, server: LessonServer) -> None:
+    visit(page, server, "4-what-if")
+    removal, occluded = (page.locator(f"[data-figure={name}]") for name in ("removal", "occlusion"))
+    removal.get_by_label("Source", exact=True).fill("7 October 2092; 22 nov 2095")
+    expect(removal.locator(".status")).to_have_text("All heads are on. Output: 2092-10-07 2095-11-22.")
+    removal.get_by_role("button", name="decoder to source, layer 1, head 1").click()
+    expect(removal.locator(".status")).to_have_text(
+        "Without decoder to source 1.1: 2092-10-07; with all heads: 2092-10-07 2095-11-22."
+    )
+    removal.get_by_role("button", name="All on").click()
+    removal.get_by_role("button", name="encoder, layer 1, head 4").click()
+    expect(removal.locator(".status")).to_have_text("Without encoder 1.4: 2092-10-07 2095-11-22, the same.")
+    removal.get_by_label("first date").check()
+    expect(removal.locator("svg[role=img]")).to_have_attribute("aria-label", re.compile("decoder to itself: 1.1 82 %"))
+    occluded.get_by_label("Source", exact=True).fill("the dog sees the woman")
+    status = occluded.locator(".status")
+    expect(status).to_contain_text("der (probability 0.90): the largest weight is on the (place 1) (0.99), ")
+    expect(status).to_contain_text("the largest fall is without dog (0.77), another word.")
+    occluded.get_by_label("Output word").fill("2")
+    expect(status).to_contain_text("the largest fall is without dog (4.12), the same word.")
+    occluded.get_by_label("dates").check()
+    expect(status).to_contain_text("(probability 1.00)")
 
 
 def test_the_server_gives_nothing_else(server: LessonServer) -> None:

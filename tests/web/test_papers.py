@@ -116,7 +116,7 @@ def test_a_paper_has_a_live_figure(page: Page, server: LessonServer, system: str
     if system in WITH_HEADS:
         figure.get_by_label("Head").fill("1")
         expect(drawing).to_contain_text("layer 1")
-        figure.locator("[data-pick='1']").first.click()
+        figure.locator("[data-pick='1']").nth(1).click()  # the first is an output token
         expect(figure.get_by_label("Head")).to_have_value("2")
     else:
         expect(figure.get_by_label("Head")).to_be_hidden()

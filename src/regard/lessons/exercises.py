@@ -222,6 +222,31 @@ def _additive_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _without_head(heads: Any, w_o: Any, head: int) -> Any:
+    size = heads.shape[2]
+    parts = np.einsum("thw,hwd->htd", heads, w_o.reshape(-1, size, w_o.shape[1]))
+    return np.delete(parts, head, axis=0).sum(axis=0)
+
+
+def _head_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.normal(size=(5, 4, 3)), rng.normal(size=(12, 6)), int(rng.integers(0, 4))
+
+
+def _occlusion(score: Any, words: list[str]) -> Any:
+    return [score(words) - score([*words[:at], "<unk>", *words[at + 1 :]]) for at in range(len(words))]
+
+
+def _occlusion_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
+    words = ["the", "dog", "sees", "the", "cat"]
+    known = rng.exponential(size=(len(words), len(words)))
+
+    def score(source: list[str]) -> float:
+        is_known = np.array([word == right for word, right in zip(source, words, strict=True)], float)
+        return float(-(1 - is_known) @ known.sum(1) - is_known @ known @ is_known)
+
+    return score, words
+
+
 def _best_continuations(totals: Any, log_probabilities: Any, count: int) -> Any:
     candidates = np.asarray(totals)[:, None] + log_probabilities
     order = np.argsort(-candidates, axis=None)[:count]
@@ -242,6 +267,9 @@ EXERCISES: Mapping[str, Verify] = {
     "3.1": _numbers(0.140, 0.284, 0.576, tolerance=0.002, hint="divide the dot products by the square root of 2"),
     "3.2": _function(lambda q, keys, w, u, v: np.tanh(w @ q + keys @ u.T) @ v, _additive_arguments),
     "3.3": _function(lambda weights: np.diag(weights) - np.outer(weights, weights), lambda rng: (_weights(rng, 5),)),
+    "4.1": _numbers(2.5, 4.0, tolerance=1e-6, hint="the context is the sum of weights times annotations"),
+    "4.2": _function(_without_head, _head_arguments),
+    "4.3": _function(_occlusion, _occlusion_arguments),
     "5.1": _function(np.tri, lambda rng: (int(rng.integers(3, 9)),)),
     "5.2": _function(_sinusoid, lambda rng: (int(rng.integers(0, 60)), 2 * int(rng.integers(2, 9)))),
     "5.3": _separator_head,

@@ -36,6 +36,7 @@ class LessonModel:
         is_live: Whether it is exported to run in the page.
         tokenizer: The kind of its tokens.
         label_smoothing: The label smoothing of its training.
+        is_steered: Whether it is also exported with inputs that change its attention; see `regard.lessons.steering`.
         without: What its Transformer is trained without; see `regard.lessons.ablation`.
         is_int8: Whether the exported model has its matrices in 8 bits.
     """
@@ -50,6 +51,7 @@ class LessonModel:
     is_live: bool = True
     tokenizer: str = "character"
     label_smoothing: float = 0.0
+    is_steered: bool = False
     without: Ablation | None = None
     is_int8: bool = False
 
@@ -90,11 +92,14 @@ def _pair(task: str, units: tuple[int, int], max_steps: tuple[int, int]) -> list
 
 
 def _transformer(
-    name: str, max_steps: int = 800, *, is_live: bool = True, without: Ablation | None = None
+    name: str, max_steps: int = 800, *, is_live: bool = True, is_steered: bool = False, without: Ablation | None = None
 ) -> LessonModel:
     """Return a Transformer of lesson 5."""
     settings = {"encoder_layers": 2, "decoder_layers": 2, "hidden_size": 64, "ffn_size": 128, "num_heads": 4}
-    return LessonModel(name, "dates", "transformer2017", settings, max_steps, 2, is_live=is_live, without=without)
+    return LessonModel(
+        name, "dates", "transformer2017", settings, max_steps, 2,
+        is_live=is_live, is_steered=is_steered, without=without,
+    )  # fmt: skip
 
 
 def _of_paper(architecture: str, settings: Mapping[str, object], max_steps: int) -> LessonModel:
@@ -122,7 +127,7 @@ LESSON_MODELS: Sequence[LessonModel] = [
         )
         for score in SCORES
     ),
-    _transformer("dates-transformer2017"),
+    _transformer("dates-transformer2017", is_steered=True),
     _transformer("dates-no-positions", without="positions"),
     _transformer("dates-no-mask", 200, is_live=False, without="mask"),
     *(
@@ -135,6 +140,7 @@ LESSON_MODELS: Sequence[LessonModel] = [
             tokenizer="word",
             label_smoothing=smoothing,
             is_live=smoothing > 0,
+            is_steered=smoothing > 0,
         )
         for name, smoothing in (("phrases", 0.1), ("phrases-unsmoothed", 0.0))
     ),

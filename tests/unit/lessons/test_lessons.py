@@ -23,7 +23,7 @@ import regard.lessons
 from regard.corpus.builtin import wordings
 from regard.errors import ConfigError
 from regard.lessons.exercises import EXERCISES
-from regard.lessons.export import check_tokenizers
+from regard.lessons.export import STEERED, check_tokenizers
 from regard.lessons.film import FILM_MODELS, FRAMES, PARTS, SENTENCES, FilmModel, film_training, part_spans
 from regard.lessons.models import LESSON_MODELS
 from regard.lessons.pages import FOLDER, Lesson, expand_sources, lessons
@@ -347,7 +347,13 @@ def test_models_in_the_page_are_small() -> None:
     live = {model.name for model in LESSON_MODELS if model.is_live}
     folders = {path.name: path for path in (STATIC / "models").iterdir()}
     assert folders.keys() == live
-    sizes = {name: sum(file.stat().st_size for file in folder.iterdir()) for name, folder in folders.items()}
+    steered = {model.name for model in LESSON_MODELS if model.is_steered}
+    assert {path.parent.name for path in (STATIC / "models").glob(f"*/{STEERED}")} == steered
+    folders |= {f"{name}/{STEERED}": folders[name] / STEERED for name in steered}  # a page loads one or the other
+    sizes = {
+        name: sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+        for name, folder in folders.items()
+    }
     assert max(sizes.values()) < 2 * MEGABYTE
     assert sum(sizes.values()) < 8 * MEGABYTE
 

@@ -2,7 +2,7 @@
 import { heatmap, line, svg, text } from "./figure.js";
 
 const NAMES = { "<s>": "▷", "</s>": "⏎", "<unk>": "�", "▁": "␣", " ": "␣" };
-const LEFT = 26; // room for the tokens of rows
+const LETTER = 8.5; // width of a letter of a token
 const [SMALLEST, LARGEST] = [11.5, 25]; // a cell, in pixels
 
 export const shown = (token) => NAMES[token] ?? token;
@@ -53,18 +53,21 @@ export function paintThumbnails(children, place, { rows, columns, weights }, { w
 // Add the matrix `weights` with the tokens of its rows and columns. Columns that do not fit into the width go on below.
 // `row` is outlined, if it is given. Return the y of the end.
 export function paintMap(children, place, { rows, columns, weights, row = -1 }, { width, top }) {
-  const { cell, kind, bands } = layout(columns.length, width - LEFT);
+  const longest = (tokens) => Math.max(...tokens.map((token) => LETTER * [...shown(token)].length));
+  const left = Math.max(26, longest(rows) + 12);
+  const { cell, kind, bands } = layout(columns.length, width - left);
+  const isSlanted = longest(columns) > LETTER; // words
   let y = top;
   for (const [first, end] of bands) {
     const [across, down] = [cell * (end - first), cell * rows.length];
-    y += 20;
-    columns.slice(first, end).forEach((token, at) => children.push(text(LEFT + cell * (at + 0.5), y - 6, shown(token), kind, "middle")));
-    rows.forEach((token, at) => children.push(text(LEFT - 7, y + cell * (at + 0.5) + 5, shown(token), kind, "end")));
-    children.push(heatmap(place, transpose(weights.map((values) => values.slice(first, end)), end - first), LEFT, y, across, down));
-    children.push(svg("rect", { x: LEFT, y, width: across, height: down, class: "frame" }));
-    for (let at = 1; at < end - first; at += 1) children.push(line(LEFT + cell * at, y, LEFT + cell * at, y + down));
-    for (let at = 1; at < rows.length; at += 1) children.push(line(LEFT, y + cell * at, LEFT + across, y + cell * at));
-    if (row >= 0) children.push(svg("rect", { x: LEFT - 1, y: y + cell * row - 1, width: across + 2, height: cell + 2, class: "outline b", "stroke-width": 2.5 }));
+    y += 20 + (isSlanted ? 0.77 * longest(columns) : 0);
+    columns.slice(first, end).forEach((token, at) => children.push(svg("text", { transform: `translate(${left + cell * (at + 0.5)} ${y - 6})${isSlanted ? " rotate(-50)" : ""}`, class: kind, "text-anchor": isSlanted ? "start" : "middle" }, shown(token))));
+    rows.forEach((token, at) => children.push(text(left - 7, y + cell * (at + 0.5) + 5, shown(token), kind, "end")));
+    children.push(heatmap(place, transpose(weights.map((values) => values.slice(first, end)), end - first), left, y, across, down));
+    children.push(svg("rect", { x: left, y, width: across, height: down, class: "frame" }));
+    for (let at = 1; at < end - first; at += 1) children.push(line(left + cell * at, y, left + cell * at, y + down));
+    for (let at = 1; at < rows.length; at += 1) children.push(line(left, y + cell * at, left + across, y + cell * at));
+    if (row >= 0) children.push(svg("rect", { x: left - 1, y: y + cell * row - 1, width: across + 2, height: cell + 2, class: "outline b", "stroke-width": 2.5 }));
     y += down + 8;
   }
   return y;

@@ -45,6 +45,14 @@ export class Model {
   // each, by name. Without attention, `memory` has the encoder's tensors. `hypotheses` are { output, score, isFinished }, best
   // first. The search is greedy unless settings say otherwise.
   heads(text, settings = { beam_size: 1 }, topBeams = 1) { return call("heads", { folder: this.folder, text, settings, topBeams }); }
+  // The attention of the greedy output, and how much each source token matters: see worker.js.
+  occlude(text) { return call("occlude", { folder: this.folder, text }); }
+  // The token ids of a text on the target side.
+  targetIds(text) { return call("targetIds", { folder: this.folder, text }); }
+  // The greedy output of a model in a folder `steered`, with changes: `weights` to the source by step, which replace
+  // those of all heads; `forced` ids by step; and `scales` of heads, an array (layers x heads) for each of `encoder`,
+  // `decoder` and `source`. Each step has its `own` weights and probabilities and those that are `used`.
+  steer(text, changes = {}) { return call("steer", { folder: this.folder, text, changes }); }
   // What `translate` returns, and how the search got there: { pieces, unknown, hypotheses, trace, empty, fed }; see search.js and strategies.js.
   search(text, settings = {}, topBeams = 1) { return call("search", { folder: this.folder, text, settings, topBeams }); }
 }
