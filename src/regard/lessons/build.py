@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from regard.lessons.ablation import ablate
-from regard.lessons.figures import FIGURES
+from regard.lessons.figures import FIGURES, Measure
 from regard.lessons.models import LESSON_MODELS, train_model, write_json
 from regard.lessons.pages import FOLDER
 from regard.lessons.papers import papers
@@ -49,7 +49,7 @@ def build(runs: Path, output: Path, names: Sequence[str] = ()) -> None:
             with ablate(model.without):
                 exported = output / "models" / model.name
                 export_model(folder / "run", exported, is_steered=model.is_steered, int8=model.is_int8)
-    figures = {**FIGURES, "papers": partial(papers, models=output / "models")}
+    figures: dict[str, Measure] = {**FIGURES, "papers": partial(papers, models=output / "models")}
     for name, measure in figures.items():
         if not names or name in names:
             print(f"measuring {name}", flush=True)

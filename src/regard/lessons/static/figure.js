@@ -142,16 +142,6 @@ export function heatmap(place, columns, x, y, width, height, limit = 1) {
   return svg("image", { href: canvas.toDataURL(), x, y, width, height, preserveAspectRatio: "none", style: "image-rendering: pixelated" });
 }
 
-// Lines of at most the given width, roughly.
-export function wrap(content, width) {
-  const lines = [""];
-  for (const word of content.split(" ")) {
-    if ((lines.at(-1).length + word.length) * 7.6 > width && lines.at(-1)) lines.push("");
-    lines.push(`${lines.pop()}${word} `);
-  }
-  return lines.map((part) => part.trim());
-}
-
 export const percent = (share) => `${Math.round(100 * share)} %`;
 export const number = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
 
