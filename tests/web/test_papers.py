@@ -45,7 +45,7 @@ SOURCES = ["22 November 2026", "mar 3 mar 2020", "lunes, 4 de mayo de 1987; 1. J
 def paper_page(system: str) -> bytes:
     """Return the Markdown of a paper's page as the lessons are rendered; the site looks different."""
     template = Template(TEMPLATE.read_text(encoding="utf-8"))
-    body = render_markdown((DOCS / f"{system}.md").read_text(encoding="utf-8"))
+    body = "<style>img { max-width: 100% }</style>" + render_markdown((DOCS / f"{system}.md").read_text(encoding="utf-8"))
     return template.substitute(title=system, links="", following="", name="", run="", body=body).encode()
 
 
