@@ -11,8 +11,13 @@ SUMMARY = "summary"  # the output of cho2014's encoder that no decoder reads, bu
 EXAMPLES = 20  # of a run
 
 
-def export_model(run: Path, folder: Path) -> None:
+def export_model(run: Path, folder: Path, *, with_trace: bool = True) -> None:
     """Export a run's best checkpoint into `folder`, which is replaced.
+
+    Args:
+        run: The run.
+        folder: The folder to write.
+        with_trace: Add the graph of lesson 6, if the model is a Transformer.
 
     Raises:
         CheckpointError: The run cannot be read or exported.
@@ -21,6 +26,7 @@ def export_model(run: Path, folder: Path) -> None:
     from regard.checkpoints.checkpoint import load_checkpoint
     from regard.checkpoints.run_folder import resolve_checkpoint
     from regard.interop.onnx.export import export_onnx
+    from regard.lessons.trace import add_trace
 
     checkpoint = load_checkpoint(resolve_checkpoint(run))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +34,8 @@ def export_model(run: Path, folder: Path) -> None:
     export_onnx(checkpoint, folder)
     if checkpoint.config.model.architecture == "cho2014":
         add_summary(folder)
+    if with_trace:
+        add_trace(checkpoint, folder)
 
 
 def write_examples(run: Path, folder: Path) -> None:

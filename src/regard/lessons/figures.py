@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from regard.lessons.cost import cost
 from regard.lessons.film import alignment
 from regard.lessons.heads import heads
 from regard.lessons.models import SCORES, measure_lengths
@@ -76,5 +77,6 @@ FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {
     "alignment": alignment,
     "scores": scores,
     "heads": heads,
+    "cost": cost,
     "search": search_figure,
 }

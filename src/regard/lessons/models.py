@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.lessons.ablation import Ablation, ablate
@@ -33,6 +34,7 @@ class LessonModel:
         tokenizer: The kind of its tokens.
         label_smoothing: The label smoothing of its training.
         without: What its Transformer is trained without; see `regard.lessons.ablation`.
+        with_trace: Whether its steps are exported for lesson 6; see `regard.lessons.trace`.
     """
 
     name: str
@@ -46,6 +48,7 @@ class LessonModel:
     tokenizer: str = "character"
     label_smoothing: float = 0.0
     without: Ablation | None = None
+    with_trace: bool = False
 
     @property
     def sizes(self) -> range:
@@ -83,12 +86,10 @@ def _pair(task: str, units: tuple[int, int], max_steps: tuple[int, int]) -> list
     ]
 
 
-def _transformer(
-    name: str, max_steps: int = 800, *, is_live: bool = True, without: Ablation | None = None
-) -> LessonModel:
-    """Return a Transformer of lesson 5."""
+def _transformer(name: str, max_steps: int = 800, **options: Any) -> LessonModel:
+    """Return a Transformer of lessons 5 and 6."""
     settings = {"encoder_layers": 2, "decoder_layers": 2, "hidden_size": 64, "ffn_size": 128, "num_heads": 4}
-    return LessonModel(name, "dates", "transformer2017", settings, max_steps, 2, is_live=is_live, without=without)
+    return LessonModel(name, "dates", "transformer2017", settings, max_steps, 2, **options)
 
 
 LESSON_MODELS: Sequence[LessonModel] = [
@@ -110,7 +111,7 @@ LESSON_MODELS: Sequence[LessonModel] = [
         )
         for score in SCORES
     ),
-    _transformer("dates-transformer2017"),
+    _transformer("dates-transformer2017", with_trace=True),
     _transformer("dates-no-positions", without="positions"),
     _transformer("dates-no-mask", 200, is_live=False, without="mask"),
     *(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -50,10 +51,10 @@ def export_onnx(checkpoint: Checkpoint, out: Path, *, int8: bool = False) -> str
     model = copy.deepcopy(checkpoint.model).float().eval().requires_grad_(False)
     with new_folder(out) as folder, torch.no_grad():
         small, large = _Example.of(model, rows=4, length=6, steps=3), _Example.of(model, rows=5, length=9, steps=6)
-        encoder = _export(EncoderGraph(model), ["source"], [small.source], [large.source], folder / ENCODER)
+        encoder = export_graph(EncoderGraph(model), ["source"], [small.source], [large.source], folder / ENCODER)
         step_graph = StepGraph(model, small.state)
         names = ["tokens", *step_graph.names]
-        step = _export(step_graph, names, small.step_inputs, large.step_inputs, folder / STEP)
+        step = export_graph(step_graph, names, small.step_inputs, large.step_inputs, folder / STEP)
         (folder / FILE).write_text(as_json(manifest(checkpoint, encoder, step, int8=int8)), encoding="utf-8")
         checkpoint.tokenizers.save(folder)
         if int8:
@@ -99,8 +100,21 @@ def _spec(name: str, small: Leaf, large: Leaf) -> TensorSpec:
     return TensorSpec(name, str(small.dtype).removeprefix("torch."), tuple(shape))
 
 
-def _export(graph: nn.Module, names: list[str], small: list[Leaf], large: list[Leaf], path: Path) -> GraphSpec:
-    """Trace a graph with the small example, and write it with axes that differ between the examples dynamic."""
+def export_graph(
+    graph: nn.Module, names: Sequence[str], small: Sequence[Leaf], large: Sequence[Leaf], path: Path
+) -> GraphSpec:
+    """Trace a graph with the small example, and write it with axes that differ between the examples dynamic.
+
+    Args:
+        graph: A module that returns tensors by name.
+        names: The names of its inputs.
+        small: Inputs.
+        large: Inputs of other sizes, those in `_AXES`.
+        path: The file to write.
+
+    Raises:
+        CheckpointError: The model cannot be traced.
+    """
     outputs, large_outputs = graph(*small), graph(*large)
     inputs = list(map(_spec, names, small, large))
     # The graph is the same for smaller sizes, but PyTorch has special cases for sizes such as 1, which it must exclude.
@@ -117,7 +131,12 @@ def _export(graph: nn.Module, names: list[str], small: list[Leaf], large: list[L
                 graph, tuple(small), dynamic_shapes=_by_parameter(graph, shapes), strict=False
             )
             onnx_program = torch.onnx.export(
-                program, input_names=names, output_names=list(outputs), dynamo=True, opset_version=OPSET, verbose=False
+                program,
+                input_names=list(names),
+                output_names=list(outputs),
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
             )
         except Exception as error:  # whatever the tracing of a plugin's code raises
             raise CheckpointError(
@@ -127,17 +146,25 @@ def _export(graph: nn.Module, names: list[str], small: list[Leaf], large: list[L
             ) from error
     assert onnx_program is not None
     assert [value.name for value in onnx_program.model.graph.outputs] == list(outputs)
-    for node in onnx_program.model.graph:
+    graph_ir = onnx_program.model.graph
+    graph_ir.metadata_props.clear()
+    for node in graph_ir:
         node.metadata_props.clear()  # stack traces, a fifth of a small model
         node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
     onnx_program.save(path)
     return GraphSpec(inputs, [_spec(name, outputs[name], large_outputs[name]) for name in outputs])
 
 
 def _by_parameter(graph: nn.Module, shapes: Sequence[Any]) -> dict[str, Any]:
-    if isinstance(graph, EncoderGraph):
-        return {"source": shapes[0]}
-    return {"tokens": shapes[0], "leaves": tuple(shapes[1:])}
+    *parameters, last = inspect.signature(graph.forward).parameters.values()
+    if last.kind is not inspect.Parameter.VAR_POSITIONAL:
+        parameters.append(last)
+    by_name = {parameter.name: shape for parameter, shape in zip(parameters, shapes, strict=False)}
+    if last.kind is inspect.Parameter.VAR_POSITIONAL:
+        by_name[last.name] = tuple(shapes[len(parameters) :])
+    return by_name
 
 
 def _first_line(error: Exception) -> str:
