@@ -3,7 +3,7 @@ import { Frame, choice, heatmap, line, number, onColours, slider, svg, text } fr
 import { addSource, columnsOf, rowsOf, shown, statesOf } from "./trace.js";
 
 const PARTS = [["decoder", "decoder: what would it write?"], ["encoder", "encoder: who is similar to whom?"]];
-const MEASURES = [["own", "itself at the input"], ["near", "the same word"], ["far", "other words"]];
+const MEASURES = [["own", "own input"], ["near", "same word"], ["far", "other words"]];
 const MOST_STATES = 10; // of a deeper model, only the end of each layer is shown
 
 export async function draw(place) {
@@ -62,7 +62,7 @@ export async function draw(place) {
     if (!state.trace) return;
     if (state.part === "encoder") {
       const { title, means } = similarities(state.trace, levels())[state.level];
-      frame.report(`After “${title}”, the mean similarity is ${MEASURES.map(([key, name]) => `${number(means[key])} to ${name}`).join(", ")}.`);
+      frame.report(`After “${title}”, the mean similarity of a token is ${number(means.own)} to its own input, ${number(means.near)} to its own word, and ${number(means.far)} to other words.`);
     } else {
       const right = agreement(state.trace, levels());
       const { trace } = state;
@@ -169,9 +169,9 @@ export async function draw(place) {
     const first = 120;
     const column = (width - first) / MEASURES.length;
     children.push(text(0, 14, "mean similarity of a token to", "small strong"));
-    MEASURES.forEach(([, name], at) => name.split(" the ").forEach((part, row) => children.push(text(first + column * at, 36 + 14 * row, row ? `the ${part}` : part, "cell quiet"))));
+    MEASURES.forEach(([, name], at) => children.push(text(first + column * at, 38, name, "cell quiet")));
     all.forEach(({ title, means }, row) => {
-      const y = 58 + 30 * row;
+      const y = 44 + 30 * row;
       const isChosen = row === state.level;
       children.push(text(0, y + 15, title, isChosen ? "small strong b" : "small"));
       MEASURES.forEach(([key], at) => {
@@ -185,7 +185,7 @@ export async function draw(place) {
         refresh();
       } }));
     });
-    return 58 + 30 * all.length;
+    return 44 + 30 * all.length;
   }
 
   // The tokens that are most similar to the chosen one.
