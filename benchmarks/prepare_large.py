@@ -70,7 +70,7 @@ def generate(source: Path, target: Path, pairs: int, folder: Path) -> None:
 def prepare(folder: Path, vocabulary: int, ray: str) -> None:
     """Prepare the corpus, in a separate process."""
     from regard.config.recipe import parse_config
-    from regard.data.loader import Loader
+    from regard.data.loader import BatchSize, Loader
     from regard.data.store import PairStore
     from regard.models import ARCHITECTURES
     from regard.runs.prepare import prepare
@@ -86,7 +86,7 @@ def prepare(folder: Path, vocabulary: int, ray: str) -> None:
     prepared = prepare(config, folder / "data", say, ray=ray)
     del prepared
     tracemalloc.start()  # traces NumPy arrays, but not mapped files
-    loader = Loader(PairStore.open(folder / "data", "train"), 4096, seed=1)
+    loader = Loader(PairStore.open(folder / "data", "train"), BatchSize(4096), seed=1)
     next(iter(loader))
     (folder / "memory").write_text(" ".join(map(str, tracemalloc.get_traced_memory())))
     print(f"{loader.batches_per_epoch:,} batches per epoch", flush=True)

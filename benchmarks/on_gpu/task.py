@@ -15,7 +15,7 @@ from torch import nn
 from regard.config.schema import ModelConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.data.batch import Batch
-from regard.data.loader import Loader
+from regard.data.loader import BatchSize, Loader
 from regard.data.store import PairStore
 from regard.models import ARCHITECTURES
 from regard.special_tokens import EOS, PAD, SPECIAL
@@ -143,7 +143,7 @@ def loader(task: Task, folder: Path) -> Loader:
             ids = random.integers(len(SPECIAL), task.vocabulary, source + target).tolist()
             yield ids[:source], ids[source:]
 
-    return Loader(PairStore.write(folder, "train", pairs()), task.tokens_per_batch, seed=1)
+    return Loader(PairStore.write(folder, "train", pairs()), BatchSize(task.tokens_per_batch), seed=1)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from peers.work import LogEntry, System, Work
 if TYPE_CHECKING:
     from regard.config.schema import RunConfig
     from regard.data.batch import Batch
-    from regard.data.loader import Loader, Position
+    from regard.data.loader import BatchSize, Loader, Position
     from regard.runs.prepared import Prepared
     from regard.tokenizers.base import Tokenizers
     from regard.training.trainer import CheckpointEvent
@@ -53,7 +53,7 @@ def open_work(
     prepared = prepare(config, folder / "data", lambda _: None)
     assert isinstance(prepared.train, PairStore)
     tokens = batch or config.train.tokens_per_batch
-    loader = Loader(prepared.train, tokens, config.train.seed, rank=rank, size=size)
+    loader = Loader(prepared.train, BatchSize(tokens), config.train.seed, rank=rank, size=size)
     return config, prepared, loader
 
 

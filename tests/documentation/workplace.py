@@ -39,7 +39,8 @@ from regard.runs.step_timing import StepTiming
 from regard.serving import server as serving
 from regard.serving import threads
 from regard.serving.sockets import listen
-from regard.training.trainer import End, Trainer
+from regard.training.timing import End
+from regard.training.trainer import Trainer
 
 STEPS = 2  # of each training run
 VOCABULARY = 500  # at most

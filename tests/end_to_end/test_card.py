@@ -23,7 +23,8 @@ from regard.runs.card.facts import collect_facts
 from regard.runs.card.file import format_card, parse_card, refresh_card, update_card
 from regard.runs.card.record import FILE as RECORD
 from regard.runs.card.record import read_record
-from regard.training.trainer import End, Trainer
+from regard.training.timing import End
+from regard.training.trainer import Trainer
 
 OWN = "\nMade for our own manuals.\n"
 

@@ -16,7 +16,8 @@ import regard
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.recipe import to_table
 from regard.errors import DataError
-from regard.training.trainer import End, Trainer
+from regard.training.timing import End
+from regard.training.trainer import Trainer
 from regard.training.training_log import LOG_EVERY
 
 

@@ -12,25 +12,28 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, expect
 from tests.web.conftest import SIZE, Watch
 
 import regard
 import regard.lessons
 from regard.config.schema import SearchConfig
+from regard.corpus.tagged import add_tags
 from regard.decoding import strategies
 from regard.decoding.strategies import SearchInput
 from regard.interop.onnx.manifest import describe_tokenizer
-from regard.interop.onnx.runtime import Graph, OnnxEncoder, OnnxModel
+from regard.interop.onnx.runtime import Graph, OnnxDecoder, OnnxEncoder, OnnxModel
 from regard.lessons.export import export_model, write_examples
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
-from regard.special_tokens import BOS, EOS
+from regard.special_tokens import BOS, EOS, UNK
 from regard.tokenizers.base import Tokenizer
-from regard.tokenizers.simple import CharacterTokenizer, WordTokenizer
+from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, VocabularyTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
+from regard.tokenizers.tagged import TaggedTokenizer
 
 ACCESSIBLE = (Path(__file__).parent / "accessible.js").read_text(encoding="utf-8")
 MODELS = FOLDER / "static" / "models"
@@ -44,7 +47,9 @@ PLAY_AND_PAUSE = """async () => {
 }"""
 TEXTS = [
     "The dog runs.", "  two   dogs\tplay\x1cin the\u3000snow ", "", " ", "naïve Zürich ▁ x▁", "日本語 🙂 text",
-    "the then there these", "aaaaaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break",
+    "the then there these", "aaaaaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break", "e\u0301 ö ﬁ Ⅷ １２",
+    "犬は雪の中を走る", "👩‍👩‍👧🏳️‍🌈🇩🇪", "\t\ttab\tbetween\r\nlines\n", "a\u00a0b\u200bc\x00d", "<s> </s> <unk> <0x41>",
+    "שלום עולم مرحبا", "नमस्ते दुनिया", "lone \ud800 surrogate", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 ▁▁ ▁", "the dog " * 60,
 ]  # fmt: skip
 
 
@@ -221,41 +226,66 @@ def page_at(page: Page, server: LessonServer) -> Page:
     return page
 
 
+SENTENCES = [
+    "the dog runs in the snow",
+    "then there are these dogs",
+    "two dogs play the game",
+    "Zürich is naïve",
+    "犬は雪の中を走る 犬",
+] * 5
+
+
 def test_tokenizers_in_the_page_give_the_same_ids(page: Page, server: LessonServer) -> None:
-    sentences = [
-        "the dog runs in the snow",
-        "then there are these dogs",
-        "two dogs play the game",
-        "Zürich is naïve",
-    ] * 5
-    unigram = SubwordTokenizer.train(sentences, 289, "unigram")
-    simple: list[CharacterTokenizer | WordTokenizer] = [
-        CharacterTokenizer.train(sentences, 100),
-        WordTokenizer.train(sentences, 12),
+    tokenizers: list[CharacterTokenizer | WordTokenizer | ByteTokenizer | SubwordTokenizer] = [
+        CharacterTokenizer.train(SENTENCES, 100),
+        WordTokenizer.train(SENTENCES, 12),
+        ByteTokenizer(),
+        SubwordTokenizer.train(SENTENCES, 297, "unigram"),
+        SubwordTokenizer.train(SENTENCES, 320, "bpe"),
+        SubwordTokenizer.train(SENTENCES, 297, "bpe").with_new_pieces({"▁x▁": -0.5, "🙂": -70.0, "aa": -7.5}),
     ]
-    vocabularies = [[tokenizer.vocabulary.token(id) for id in range(tokenizer.size)] for tokenizer in simple]
+    damaged = [int(number) for number in np.random.default_rng(1).integers(0, 260, 400)]
+    for tokenizer in tokenizers:
+        inputs = {"description": describe_tokenizer(tokenizer), "vocabulary": written(tokenizer), "texts": TEXTS}
+        shown = run(
+            page_at(page, server),
+            "const { makeTokenizer } = await load('tokenizers.js');"
+            "const { description, vocabulary, texts, damaged } = argument;"
+            "const tokenizer = await makeTokenizer(description, async () => vocabulary);"
+            "return [...texts.map((text) => tokenizer.encode(text)), damaged].map((ids) =>"
+            "[ids, tokenizer.decode(ids), tokenizer.pieces(ids)]);",
+            {**inputs, "damaged": [id % tokenizer.size for id in damaged]},
+        )
+        expected = [*map(tokenizer.encode, TEXTS), [id % tokenizer.size for id in damaged]]
+        for text, ids, result in zip([*TEXTS, "damaged"], expected, shown, strict=True):
+            assert result == [ids, tokenizer.decode(ids), tokenizer.pieces(ids)], (tokenizer.kind, text)
+    merged = SubwordTokenizer.train(SENTENCES, 320, "bpe").pieces(tokenizers[4].encode("the dog"))
+    assert merged == ["▁the", "▁dog"]
+
+
+def written(tokenizer: Tokenizer) -> list[str]:
+    """Return the vocabulary of a tokenizer that has a separate file for it."""
+    if not isinstance(tokenizer, VocabularyTokenizer):
+        return []
+    return [tokenizer.vocabulary.token(id) for id in range(tokenizer.size)]
+
+
+def test_tags_in_the_page_give_the_same_ids(page: Page, server: LessonServer) -> None:
+    tokenizer = TaggedTokenizer(SubwordTokenizer.train(SENTENCES, 300, "bpe"), ["de", "x>y", "de-CH"])
+    texts = ["<de>the dog", "<x>y><de-CH> the dog", "<fr>the dog", "the <de>dog", "<>", "<de>"]
+    tags = [["de"], ["x>y", "de-CH"], [], [], [], ["de"]]
+    plain = ["the dog", " the dog", "<fr>the dog", "the <de>dog", "<>", ""]
+    hidden = [add_tags(text, row) for text, row in zip(plain, tags, strict=True)]
     shown = run(
         page_at(page, server),
-        "const { CharacterTokenizer, WordTokenizer, UnigramTokenizer } = await load('tokenizers.js');"
-        "const { vocabularies: [characters, words], unigram, texts } = argument;"
-        "const all = [new CharacterTokenizer(characters), new WordTokenizer(words), new UnigramTokenizer(unigram)];"
-        "return all.map((tokenizer) => texts.map((text) => { const ids = tokenizer.encode(text);"
-        "return [ids, tokenizer.decode(ids), tokenizer.pieces(ids)]; }));",
-        {"vocabularies": vocabularies, "unigram": describe_tokenizer(unigram), "texts": TEXTS},
+        "const { makeTokenizer } = await load('tokenizers.js'); const tokenizer = await makeTokenizer(argument[0]);"
+        "return argument[1].map((text) => { const ids = tokenizer.encode(text);"
+        "return [ids, tokenizer.decode(ids), tokenizer.pieces(ids)]; });",
+        [describe_tokenizer(tokenizer), [*texts, *hidden]],
     )
-    tokenizers: list[Tokenizer] = [*simple, unigram]
-    for tokenizer, results in zip(tokenizers, shown, strict=True):
-        for text, result in zip(TEXTS, results, strict=True):
-            ids = tokenizer.encode(text)
-            assert result == [ids, tokenizer.decode(ids), tokenizer.pieces(ids)], text
-    damaged = [unigram.byte_ids[byte] for byte in b"\xc3\xc3\xbc\xe2\x82 \xf0\x9f"]
-    decoded = run(
-        page,
-        "const { UnigramTokenizer } = await load('tokenizers.js');"
-        "return new UnigramTokenizer(argument[0]).decode(argument[1]);",
-        [describe_tokenizer(unigram), damaged],
-    )
-    assert decoded == unigram.decode(damaged)
+    for text, result in zip([*hidden, *hidden], shown, strict=True):
+        ids = tokenizer.encode(text)
+        assert result == [ids, tokenizer.decode(ids), tokenizer.pieces(ids)], text
 
 
 def test_scores_in_the_page_are_those_of_the_models(page: Page, server: LessonServer) -> None:
@@ -511,6 +541,161 @@ def test_counted_and_measured_cost_are_compared(page: Page, server: LessonServer
     expect(status).to_contain_text("convs2s2017 at 8 tokens: 4 hops, 21 % of pairs not connected")
     figure.locator("[data-pick='7']").click()
     expect(status).to_contain_text("transformer2017 at 8 tokens: 1 hop, 1.00 ×")
+
+
+def steered_steps(folder: Path, source: str, weights: dict[int, list[float]]) -> tuple[str, list[float]]:
+    """Return the greedy output of a model with one attention, and the log-probabilities of its tokens."""
+    model = OnnxModel(folder)
+    assert isinstance(model.encoder, OnnxEncoder)
+    ids = torch.tensor([[*model.tokenizers.source.encode(source), EOS]])
+    assert isinstance(model.decoder, OnnxDecoder)
+    memory = model.encoder.graph({"source": ids})
+    state, token = {"hidden": memory["hidden"]}, BOS
+    output: list[int] = []
+    scores = []
+    while token != EOS:
+        feeds = {"tokens": torch.tensor([token]), **state, **{name: memory[name] for name in model.decoder.memory}}
+        if len(output) in weights:
+            added = torch.tensor(weights[len(output)], dtype=torch.float32)
+            feeds |= {"source_scale": torch.zeros(1, 1, 1), "source_added": added[None, None, None]}
+        step = model.decoder.graph(feeds)
+        state = {"hidden": step["next.hidden"]}
+        token = int(step["log_probabilities"][0, EOS:].argmax()) + EOS
+        output.append(token)
+        scores.append(float(step["log_probabilities"][0, token]))
+    return model.tokenizers.target.decode(output), scores
+
+
+def test_changed_weights_in_the_page_give_the_outputs_of_the_graphs(page: Page, server: LessonServer) -> None:
+    folder, source = "models/phrases/steered", "the dog sees the woman"
+    cases: list[dict[int, list[float]]] = [
+        {},
+        {1: [0, 0, 0, 0, 1, 0]},
+        {0: [0, 0.5, 0, 0.5, 0, 0], 5: [0, 1, 0, 0, 0, 0]},
+    ]
+    for weights in cases:
+        shown = run(
+            page_at(page, server),
+            "const { Model } = await load('runtime.js'); const [folder, source, weights] = argument;"
+            "return new Model(folder).steer(source, { weights });",
+            [folder, source, {str(step): row for step, row in weights.items()}],
+        )
+        output, scores = steered_steps(FOLDER / "static" / folder, source, weights)
+        assert shown["output"] == output
+        assert [step["logProbability"] for step in shown["steps"]] == pytest.approx(scores, abs=1e-4)
+        for place, step in enumerate(shown["steps"]):
+            assert step["used"] == pytest.approx(weights.get(place, step["own"]), abs=1e-6)
+
+
+def test_occlusion_in_the_page_is_that_of_the_model(page: Page, server: LessonServer) -> None:
+    source = "the old woman paints the new house"
+    words = source.split()
+    shown = run(
+        page_at(page, server),
+        "const { Model } = await load('runtime.js'); return new Model('models/phrases').occlude(argument);",
+        source,
+    )
+    model = OnnxModel(MODELS / "phrases")
+    output = [*model.tokenizers.target.encode(shown["output"]), EOS]
+
+    def scores(words: Sequence[str]) -> list[float]:
+        ids = [model.tokenizers.source.encode(word)[0] if word else UNK for word in words]
+        state = model.decoder.init_state(model.encode(torch.tensor([[*ids, EOS]])))
+        values = []
+        for before, token in zip([BOS, *output], output, strict=False):
+            step = model.decoder.step(torch.tensor([before]), state)
+            state = step.state
+            values.append(float(step.logits[0, token]))
+        return values
+
+    plain = scores(words)
+    for how, middle in (("replaced", [""]), ("removed", [])):
+        assert len(shown[how]) == len(output)
+        for place in range(len(words)):
+            hidden = scores([*words[:place], *middle, *words[place + 1 :]])
+            falls = [before - after for before, after in zip(plain, hidden, strict=True)]
+            assert [row[place] for row in shown[how]] == pytest.approx(falls, abs=1e-4)
+
+
+def test_weight_moves_by_mouse_press_and_key_and_words_are_forced(page: Page, server: LessonServer) -> None:
+    visit(page, server, "4-what-if", again=True)
+    figure = page.locator("[data-figure=weights]")
+    status, outputs = figure.locator(".status"), figure.get_by_role("group", name="Output: choose a step")
+    weights = figure.get_by_role("group", name="Weights of the source words in this step").get_by_role("button")
+    figure.get_by_label("Source", exact=True).fill("the dog sees the woman")
+    expect(status).to_have_text("Step 1 writes der. Output: der Hund sieht die Frau.")
+    outputs.get_by_role("button", name="Hund").click()
+    expect(weights).to_have_text(["the 1 %", "dog 99 %", "sees <1 %", "the <1 %", "woman <1 %", "⏎ <1 %"])
+    weights.nth(1).drag_to(weights.nth(4))
+    expect(status).to_contain_text("Step 2 writes Frau. With its own weights it would write Hund (probability 0.90)")
+    expect(status).to_contain_text("with yours that has 0.00. Before: der Hund sieht die Frau. After: der Frau sieht")
+    expect(weights.nth(4)).to_have_text("woman 99 %")
+    weights.nth(4).press("ArrowLeft")
+    expect(weights.nth(3)).to_be_focused()
+    expect(weights.nth(3)).to_have_text("the 10 %")
+    page.keyboard.press("ArrowLeft")
+    expect(weights.nth(2)).to_have_text("sees 10 %")
+    expect(weights.nth(3)).to_have_text("the <1 %")
+    weights.nth(4).click()
+    expect(weights.nth(4)).to_have_attribute("aria-pressed", "true")
+    weights.nth(1).click()
+    expect(status).to_contain_text("Step 2 writes Hund.")
+    figure.get_by_role("button", name="Undo all").click()
+    figure.get_by_label("Source", exact=True).fill("the dog seeks the place")
+    outputs.get_by_role("button", name="den").click()
+    figure.get_by_role("group", name="Force the word of this step").get_by_role("button", name="die ").click()
+    expect(status).to_have_text(
+        "Step 4 writes die. You forced it. Before: der Hund sucht den Ort. After: der Hund sucht die Stelle."
+    )
+    figure.get_by_label("another word").fill("xyz")
+    figure.get_by_role("button", name="Force", exact=True).click()
+    expect(status).to_have_text("“xyz” is not in the vocabulary of the model.")
+    figure.get_by_label("another word").fill("der")
+    figure.get_by_label("another word").press("Enter")
+    expect(status).to_contain_text("Step 4 writes der. You forced it.")
+    figure.get_by_role("button", name="Undo this step").click()
+    expect(status).to_have_text("Step 4 writes den. Output: der Hund sucht den Ort.")
+
+
+def test_weight_moves_by_touch(browser: Browser, server: LessonServer) -> None:
+    with browser.new_context(has_touch=True, viewport={"width": 390, "height": 800}) as context:
+        page = context.new_page()
+        visit(page, server, "4-what-if")
+        figure = page.locator("[data-figure=weights]")
+        weights = figure.get_by_role("group", name="Weights of the source words in this step").get_by_role("button")
+        weights.first.scroll_into_view_if_needed()
+        first, last = weights.nth(0).bounding_box(), weights.nth(4).bounding_box()
+        assert first and last
+        points = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2} for box in (first, last)]
+        session = context.new_cdp_session(page)
+        for kind, point in (("touchStart", points[:1]), ("touchMove", points[1:]), ("touchEnd", [])):
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": point})
+        expect(figure.locator(".status")).to_contain_text("Step 1 writes die. With its own weights it would write der")
+        expect(weights.nth(4)).to_have_text("woman 99 %")
+
+
+def test_heads_are_switched_off_and_occlusion_is_compared(page: Page, server: LessonServer) -> None:
+    visit(page, server, "4-what-if")
+    removal, occluded = (page.locator(f"[data-figure={name}]") for name in ("removal", "occlusion"))
+    removal.get_by_label("Source", exact=True).fill("7 October 2092; 22 nov 2095")
+    expect(removal.locator(".status")).to_have_text("All heads are on. Output: 2092-10-07 2095-11-22.")
+    removal.get_by_role("button", name="decoder to source, layer 1, head 1").click()
+    expect(removal.locator(".status")).to_have_text(
+        "Without decoder to source 1.1: 2092-10-07; with all heads: 2092-10-07 2095-11-22."
+    )
+    removal.get_by_role("button", name="All on").click()
+    removal.get_by_role("button", name="encoder, layer 1, head 4").click()
+    expect(removal.locator(".status")).to_have_text("Without encoder 1.4: 2092-10-07 2095-11-22, the same.")
+    removal.get_by_label("first date").check()
+    expect(removal.locator("svg[role=img]")).to_have_attribute("aria-label", re.compile("decoder to itself: 1.1 82 %"))
+    occluded.get_by_label("Source", exact=True).fill("the dog sees the woman")
+    status = occluded.locator(".status")
+    expect(status).to_contain_text("der (probability 0.90): the largest weight is on the (place 1) (0.99), ")
+    expect(status).to_contain_text("the largest fall is without dog (0.77), another word.")
+    occluded.get_by_label("Output word").fill("2")
+    expect(status).to_contain_text("the largest fall is without dog (4.12), the same word.")
+    occluded.get_by_label("dates").check()
+    expect(status).to_contain_text("(probability 1.00)")
 
 
 def test_the_server_gives_nothing_else(server: LessonServer) -> None:

@@ -34,12 +34,14 @@ def lesson(
 ) -> None:
     """Open lessons on attention, with live figures, in a browser. They need no network."""
     import tempfile
-    import webbrowser
+    import threading
 
     from regard.console import say, status
     from regard.lessons.server import LessonServer, pages
 
-    with tempfile.TemporaryDirectory() as temporary:
+    served: dict[str, bytes | Path] = {}
+    # the server first: it reports a port in use before the run is exported
+    with tempfile.TemporaryDirectory() as temporary, LessonServer(port, served) as server:
         folder = None
         if run is not None:
             from regard.checkpoints.run_folder import resolve_checkpoint
@@ -51,8 +53,18 @@ def lesson(
                 folder = Path(temporary) / "run"
                 export_model(run, folder)
                 write_examples(run, folder)
-        with LessonServer(port, pages(folder)) as server:
-            say(f"lessons: {server.address} (Ctrl-C stops the server)")
-            if browser:
-                webbrowser.open(server.address)
-            server.serve_forever()
+        served.update(pages(folder))
+        say(f"lessons: {server.address} (Ctrl-C stops the server)")
+        if browser:
+            # in a thread: a browser in the terminal returns when its reader leaves it
+            threading.Thread(target=_open, args=[server.address], daemon=True).start()
+        server.serve_forever()
+
+
+def _open(address: str) -> None:
+    import webbrowser
+
+    from regard.console import say
+
+    if not webbrowser.open(address):
+        say("no browser can be opened on this machine: open the address yourself")

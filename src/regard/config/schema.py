@@ -5,9 +5,8 @@ regard.config.recipe reads a TOML file into a `RunConfig`. docs/reference.md lis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -18,6 +17,7 @@ from regard.config.data import CorpusConfig as CorpusConfig
 from regard.config.data import DataConfig as DataConfig
 from regard.config.data import Section as Section
 from regard.config.names import NameOf, used_plugins
+from regard.config.optimization import MAX_EPOCHS, MAX_STEPS, OptimizationConfig, SecondStageConfig
 from regard.plugins.registry import find_plugin
 
 MAX_WIDTH = 1 << 17  # of a layer, an embedding or a feed-forward network
@@ -26,7 +26,6 @@ MAX_HEADS = 4096
 MAX_KERNEL = 1023
 MAX_POSITIONS = MAX_LENGTH  # learned positions, and positions in an attention window
 MAX_VOCABULARY = 1_000_000
-MAX_STEPS = 10**12
 
 
 class TokenizerConfig(Section):
@@ -62,12 +61,7 @@ class ModelConfig(Section):
     architecture: str = Field(description="Name of the architecture.")
 
 
-def _default_learning_rate(values: Mapping[str, Any]) -> float:
-    """Return 1.0 for Adadelta, which adapts its own step size (Zeiler 2012), and 1e-3 for the other optimizers."""
-    return 1.0 if values.get("optimizer") == "adadelta" else 1e-3
-
-
-class TrainConfig(Section):
+class TrainConfig(OptimizationConfig):
     """[train]: the batches, the optimizer, the schedule, and when to validate and stop."""
 
     seed: int = Field(1, ge=0, lt=2**63, description="Seed of the initial weights, the batch order and dropout.")
@@ -78,11 +72,21 @@ class TrainConfig(Section):
         le=1e8,
         description="Minutes of training after which it stops, summed over all resumes. Without it there is no limit.",
     )
+    max_epochs: float | None = Field(
+        None, gt=0, le=MAX_EPOCHS, description="Epochs after which training stops. Without it there is no limit."
+    )
     tokens_per_batch: int = Field(
         4096,
         ge=1,
         le=10**9,
         description="Tokens in one batch, padding included, counted on the longer side.",
+    )
+    pairs_per_batch: int | None = Field(
+        None,
+        ge=1,
+        le=10**7,
+        description="Pairs in one batch of training, however long they are. `tokens_per_batch` then only limits the "
+        "batches of validation.",
     )
     accumulate: int = Field(1, ge=1, le=10**6, description="Batches whose gradients are summed in one optimizer step.")
     subword_sampling: float | None = Field(
@@ -99,33 +103,23 @@ class TrainConfig(Section):
         description="Share of the training sources that carry wanted target terms in tags, from which the model learns "
         "to follow a glossary. 0: none; `regard train --terms` sets 0.4.",
     )
-    optimizer: Literal["adam", "adadelta", "muon"] = Field(
-        "adam", description="Optimizer. `muon` is for hidden matrices, with Adam for the rest."
-    )
-    learning_rate: float = Field(
-        default_factory=lambda values: _default_learning_rate(values),
-        gt=0,
-        description="Peak learning rate of the schedule. Default: 1.0 for Adadelta, 0.001 for the other optimizers.",
-    )
-    schedule: Literal["inverse_sqrt", "cosine", "constant"] = Field(
-        "inverse_sqrt", description="Learning-rate schedule after warm-up."
-    )
-    warmup_steps: int = Field(
-        1000, ge=0, le=MAX_STEPS, description="Steps over which the learning rate rises linearly to its peak."
-    )
     clip_norm: float = Field(
         1.0,
         ge=0,
-        description="Maximum norm of the gradient of the mean loss per target token; larger gradients are scaled down. "
-        "0: no clipping.",
+        description="Maximum norm of the gradient; larger gradients are scaled down. 0: no clipping.",
     )
-    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
+    loss_per: Literal["token", "pair"] = Field(
+        "token",
+        description="The gradient of a step is that of the mean loss per target `token`, or per sentence `pair`. The "
+        "second is larger by about the length of a target.",
+    )
     label_smoothing: float = Field(
         0.1, ge=0, lt=1, description="Probability mass that the loss spreads evenly over the vocabulary."
     )
     checkpoint_every: int = Field(
         500, ge=1, le=MAX_STEPS, description="Steps between checkpoints. Each checkpoint is validated on the dev set."
     )
+    checkpoint_each_epoch: bool = Field(False, description="Also save and validate a checkpoint after each epoch.")
     average_checkpoints: int = Field(
         1, ge=1, le=1000, description="Checkpoints whose weights are averaged to give the weights that are saved."
     )
@@ -141,6 +135,9 @@ class TrainConfig(Section):
         strict=False,
         description='Parameters that are not trained: names of modules or parameters, or patterns, e.g. `["encoder", '
         '"decoder.embedding", "*.bias"]`.',
+    )
+    min_learning_rate: float = Field(
+        0.0, ge=0, description="Learning rate below which training stops, with the schedules `halving` and `plateau`."
     )
     patience: int = Field(
         10,
@@ -164,11 +161,31 @@ class TrainConfig(Section):
         description="Parallelism under torchrun: `ddp` copies the weights to each process, `fsdp` shards them.",
     )
 
+    second_stage: SecondStageConfig | None = Field(
+        None, description="[train.second_stage]: another optimizer and schedule after some steps. Off by default."
+    )
+
     @model_validator(mode="after")
     def _check_averaging(self) -> Self:
         if self.average_decay and self.average_checkpoints > 1:
             raise ValueError("give either `average_checkpoints` or `average_decay`, not both")
         return self
+
+    def stage(self, step: int) -> OptimizationConfig:
+        """Return the optimizer and the schedule of a step, counted from 1."""
+        second = self.second_stage
+        return self if second is None or step <= second.after_steps else second
+
+    @property
+    def last_stage(self) -> OptimizationConfig:
+        """The optimizer and the schedule of the last steps."""
+        return self.second_stage or self
+
+    @property
+    def has_fractional_epochs(self) -> bool:
+        """Whether the schedule or the end of training depends on parts of an epoch."""
+        later = self.second_stage is not None and self.second_stage.has_fractional_epochs
+        return super().has_fractional_epochs or later or bool(self.max_epochs is not None and self.max_epochs % 1)
 
 
 class SearchConfig(Section):
@@ -300,6 +317,14 @@ class RunConfig(Section):
         if self.train.terms and (self.train.subword_sampling is not None or self.data.streaming):
             key = "data.streaming" if self.data.streaming else "train.subword_sampling"
             raise ValueError(f"train.terms cannot be combined with {key}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_epochs(self) -> Self:
+        if self.data.streaming and self.train.has_fractional_epochs:
+            raise ValueError(
+                "a streamed corpus has no known length: train.max_epochs and halvings must be whole epochs"
+            )
         return self
 
     @model_validator(mode="after")

@@ -31,6 +31,7 @@ class Batch:
         target_tokens: The number of target tokens, with EOS and without padding.
         global_target_tokens: The number of target tokens of the full batch, before it was divided between processes or
             into microbatches.
+        global_pairs: The number of pairs of the full batch.
         lines: The line that each pair is from; empty if not known.
         origins: The corpora that the lines are from.
     """
@@ -41,6 +42,7 @@ class Batch:
     source_tokens: int
     target_tokens: int
     global_target_tokens: int
+    global_pairs: int
     lines: tuple[int, ...] = ()
     origins: LineOrigins = field(default_factory=LineOrigins)
 
@@ -85,6 +87,7 @@ def make_batch(pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
         source_tokens=sum(len(ids) + 1 for ids in sources),
         target_tokens=target_tokens,
         global_target_tokens=target_tokens,
+        global_pairs=len(pairs),
     )
 
 
@@ -117,7 +120,9 @@ def batch_from_store(
         tokens = sum(len(target) + 1 for _, target in all_pairs)
         pairs = all_pairs[share]
     lines = tuple(line for index in indices[share] if (line := store.line(int(index))) is not None)
-    batch = replace(make_batch(pairs), global_target_tokens=tokens, lines=lines, origins=store.origins)
+    batch = replace(
+        make_batch(pairs), global_target_tokens=tokens, global_pairs=len(indices), lines=lines, origins=store.origins
+    )
     if has_rows:
         return batch
     return replace(batch, target_out=torch.full_like(batch.target_out, PAD), target_tokens=0)

@@ -110,6 +110,34 @@ class SamplingWeights:
         return np.concatenate(indices)
 
 
+class BatchSize(NamedTuple):
+    """The size of a batch.
+
+    Attributes:
+        tokens: The largest number of tokens: rows times the longest sequence on either side, EOS included. A longer
+            pair is a batch alone.
+        pairs: The number of pairs; None: `tokens` determines it.
+    """
+
+    tokens: int
+    pairs: int | None = None
+
+    def bounds(self, longest: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the bounds of batches of rows that are sorted by length, from 0 to the number of rows.
+
+        Args:
+            longest: The longer length of each row (R,).
+        """
+        if self.pairs is not None:
+            return np.append(np.arange(0, len(longest), self.pairs), len(longest))
+        bounds = [0]
+        while (start := bounds[-1]) < len(longest):
+            window = longest[start : start + max(1, self.tokens // int(longest[start]))]
+            count = np.count_nonzero(window * np.arange(1, len(window) + 1) <= self.tokens)
+            bounds.append(start + max(1, int(count)))
+        return np.array(bounds)
+
+
 class _EpochPlan(NamedTuple):
     """The batches of an epoch.
 
@@ -132,8 +160,7 @@ class Loader:
 
     Args:
         store: The pairs.
-        tokens_per_batch: The largest number of tokens in a batch: rows times the longest sequence on either side, EOS
-            included. A longer pair is a batch alone.
+        batch_size: The size of a batch.
         seed: Determines the order.
         position: Where to start.
         rank: The number of this process, which gets its share of each batch. Positions are the same for any number of
@@ -152,7 +179,7 @@ class Loader:
     def __init__(
         self,
         store: PairStore,
-        tokens_per_batch: int,
+        batch_size: BatchSize,
         seed: int,
         position: Position = Position(0, 0),
         *,
@@ -164,7 +191,7 @@ class Loader:
         if not len(store):
             raise DataError(NO_PAIRS, fix="check what cleaning has left of the corpus")
         self._store = store
-        self._tokens_per_batch = tokens_per_batch
+        self._batch_size = batch_size
         self._seed = seed
         self._rank_and_size = rank, size
         self._resample = resample
@@ -176,7 +203,7 @@ class Loader:
         if not 0 <= position.batch < self.batches_per_epoch:
             raise DataError(
                 f"there is no batch {position.batch} in an epoch of {self.batches_per_epoch} batches",
-                fix="resume with the same corpus and the same tokens_per_batch",
+                fix="resume with the same corpus and the same size of batches",
             )
 
     @property
@@ -242,15 +269,5 @@ class Loader:
             difference, longest = difference[sample], longest[sample]
         noisy = difference + random.uniform(0.0, NOISE, len(difference))
         indices = np.lexsort((np.where(longest % 2, noisy, -noisy), longest))
-        bounds = _batch_bounds(longest[indices], self._tokens_per_batch)
+        bounds = self._batch_size.bounds(longest[indices])
         return _EpochPlan(indices if sample is None else sample[indices], bounds, random.permutation(len(bounds) - 1))
-
-
-def _batch_bounds(longest: NDArray[np.int64], max_tokens: int) -> NDArray[np.int64]:
-    """Return the bounds of batches of rows that are sorted by length, from 0 to the number of rows."""
-    bounds = [0]
-    while (start := bounds[-1]) < len(longest):
-        window = longest[start : start + max(1, max_tokens // int(longest[start]))]
-        count = np.count_nonzero(window * np.arange(1, len(window) + 1) <= max_tokens)
-        bounds.append(start + max(1, int(count)))
-    return np.array(bounds)

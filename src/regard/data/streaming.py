@@ -10,7 +10,7 @@ from pathlib import Path
 
 from regard.corpus.corpus import LineOrigins
 from regard.data.batch import Batch
-from regard.data.loader import NO_PAIRS, Loader, Position, Resample
+from regard.data.loader import NO_PAIRS, BatchSize, Loader, Position, Resample
 from regard.data.store import PairStore, open_writer
 from regard.data.store_writer import CHUNK_PAIRS, Chunk
 from regard.errors import DataError
@@ -47,7 +47,7 @@ class StreamLoader:
     def __init__(
         self,
         read: Read,
-        tokens_per_batch: int,
+        batch_size: BatchSize,
         seed: int,
         position: Position = Position(0, 0),
         *,
@@ -57,7 +57,7 @@ class StreamLoader:
         origins: LineOrigins = LineOrigins(),
     ) -> None:
         self._read = read
-        self._tokens_per_batch, self._seed = tokens_per_batch, seed
+        self._batch_size, self._seed = batch_size, seed
         self._rank_and_size = rank, size
         self._resample = resample
         self._origins = origins
@@ -125,7 +125,7 @@ class StreamLoader:
         unique = Position(position.epoch * MAX_POOLS + position.pool, position.batch)
         return Loader(
             store,
-            self._tokens_per_batch,
+            self._batch_size,
             self._seed,
             unique,
             rank=rank,

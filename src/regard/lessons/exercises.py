@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Callable, Mapping
+import math
+import numbers
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +26,17 @@ def check(exercise: str, answer: object) -> bool:
 
     Args:
         exercise: The number of the exercise, such as `1.2`.
-        answer: A number, several numbers, or a function: what the exercise asks for.
-
-    Raises:
-        ConfigError: There is no such exercise.
+        answer: A number, several numbers, or a function: what the exercise asks for. NumPy and torch work, too.
     """
-    if exercise not in EXERCISES:
-        raise ConfigError(
-            f"there is no exercise `{exercise}`", where="regard.lessons.check", fix=suggest(exercise, sorted(EXERCISES))
-        )
+    name = str(exercise)
+    if name not in EXERCISES:
+        print(f"{name}: there is no such exercise; {suggest(name, sorted(EXERCISES))}")
+        return False
     try:
-        problem = EXERCISES[exercise](answer)
-    except Exception as error:  # whatever the reader's function raises
-        problem = f"{type(error).__name__}: {error}"
-    print(f"{exercise}: " + (f"not yet: {problem}" if problem else "right"))
+        problem = EXERCISES[name](answer)
+    except _UnusableAnswer as error:
+        problem = str(error)
+    print(f"{name}: " + (f"not yet: {problem}" if problem else "right"))
     return not problem
 
 
@@ -48,42 +49,128 @@ def figure(name: str) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+class _UnusableAnswer(Exception):
+    """An answer of another kind than the exercise asks for; its text says so to the reader."""
+
+
 def _numbers(*expected: float, tolerance: float = 0.0, hint: str = "") -> Verify:
     """Return a check of one number or several, each within the tolerance."""
 
     def verify(answer: Any) -> str:
-        values = np.atleast_1d(np.asarray(answer, dtype=float)).flatten()
+        request = "a number" if len(expected) == 1 else f"{len(expected)} numbers"
+        if callable(answer) and not _is_array(answer):
+            raise _UnusableAnswer(f"the exercise asks for {request}, and you gave a function")
+        values = list(_flatten(answer, f"the exercise asks for {request}"))
         if len(values) != len(expected):
-            return f"the answer has {len(expected)} numbers, and yours has {len(values)}"
+            return f"the answer has {_count(len(expected))}, and yours has {len(values)}"
         wrong = [place for place, value in enumerate(values) if not abs(value - expected[place]) <= tolerance]
         if not wrong:
             return ""
         which = "the number" if len(expected) == 1 else f"number {wrong[0] + 1}"
+        if not math.isfinite(values[wrong[0]]):
+            return f"{which} is infinite, or the result of an undefined operation such as 0 / 0"
         return f"{which} is not right" + (f"; {hint}" if hint else "")
 
     return verify
+
+
+def _count(size: int) -> str:
+    return "1 number" if size == 1 else f"{size} numbers"
+
+
+def _flatten(answer: Any, request: str) -> Iterator[float]:
+    """Yield the numbers of an answer. Raise _UnusableAnswer if there is anything else in it."""
+    if _is_array(answer):
+        yield from _flatten(answer.tolist(), request)
+    elif isinstance(answer, list | tuple | range):
+        for value in answer:
+            yield from _flatten(value, request)
+    elif isinstance(answer, numbers.Real):
+        yield float(answer)
+    elif answer is None:
+        raise _UnusableAnswer(f"{request}, and the answer is None")
+    elif isinstance(answer, str):
+        raise _UnusableAnswer(f"{request}; write it without quotation marks")
+    else:
+        raise _UnusableAnswer(f"{request}, and there is something else in the answer")
+
+
+def _is_array(value: Any) -> bool:
+    """Return whether a value is an array of NumPy, a tensor, or a scalar of either."""
+    return hasattr(value, "tolist") and hasattr(value, "dtype")
 
 
 def _function(solution: Callable[..., Any], arguments: Callable[[np.random.Generator], tuple[Any, ...]]) -> Verify:
     """Return a check of a function, which is called with several random arguments."""
 
     def verify(answer: Any) -> str:
-        if not callable(answer):
+        if not callable(answer) or _is_array(answer):
             return "the answer is a function; give the function itself, without calling it"
         rng = np.random.default_rng(1)
         for _ in range(3):
             values = arguments(rng)
-            expected, result = np.asarray(solution(*values)), answer(*values)
-            if result is None:
-                return "the function returns nothing"
-            computed = np.asarray(result, dtype=float)
+            expected, computed = np.asarray(solution(*values)), _result(answer, values)
             if computed.shape != expected.shape:
-                return f"the result has the shape {computed.shape}, and should have {expected.shape}"
+                return f"the result has {_shape(computed)}, and should have {_shape(expected)}"
+            if not np.isfinite(computed).all():
+                return "the result has values that are infinite, or results of an undefined operation such as 0 / 0"
             if not np.allclose(computed, expected, atol=1e-6):
                 return f"the largest error is {np.abs(computed - expected).max():.3g}"
         return ""
 
     return verify
+
+
+def _result(function: Callable[..., Any], values: tuple[Any, ...]) -> np.ndarray[Any, Any]:
+    """Return what a reader's function returns. Raise _UnusableAnswer if it fails or returns no numbers."""
+    called = f"your function is called with {'1 argument' if len(values) == 1 else f'{len(values)} arguments'}"
+    if not _accepts(function, values):
+        raise _UnusableAnswer(f"{called}, and does not accept that many")
+    try:
+        result = function(*values)
+    except Exception as error:
+        line = _line(function, error)
+        shapes = ", ".join(_shape(np.asarray(value)) for value in values)
+        raise _UnusableAnswer(
+            f"your function fails{line}; {called} ({shapes}): call it with such values to see the error"
+        ) from None
+    if result is None:
+        raise _UnusableAnswer("the function returns None; does it have a `return`?")
+    try:
+        return np.asarray(_as_lists(result), dtype=float)
+    except (TypeError, ValueError, RuntimeError):
+        raise _UnusableAnswer("the function returns something other than an array of numbers") from None
+
+
+def _accepts(function: Callable[..., Any], values: tuple[Any, ...]) -> bool:
+    """Return whether a function can be called with these arguments, or does not say which it has."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*values)
+    except TypeError:
+        return False
+    return True
+
+
+def _as_lists(value: Any) -> Any:
+    """Return arrays and tensors as lists, also within a list."""
+    if _is_array(value):
+        return value.tolist()
+    return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _line(function: Callable[..., Any], error: Exception) -> str:
+    """Return for example ` in line 3`, of the file or cell that the function is in; nothing if that is unknown."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    return f" in line {lines[-1]}" if lines else ""
+
+
+def _shape(array: np.ndarray[Any, Any]) -> str:
+    return "a number" if array.ndim == 0 else f"the shape {array.shape}"
 
 
 def _below_half(answer: Any) -> str:
@@ -135,6 +222,31 @@ def _additive_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _without_head(heads: Any, w_o: Any, head: int) -> Any:
+    size = heads.shape[2]
+    parts = np.einsum("thw,hwd->htd", heads, w_o.reshape(-1, size, w_o.shape[1]))
+    return np.delete(parts, head, axis=0).sum(axis=0)
+
+
+def _head_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
+    return rng.normal(size=(5, 4, 3)), rng.normal(size=(12, 6)), int(rng.integers(0, 4))
+
+
+def _occlusion(score: Any, words: list[str]) -> Any:
+    return [score(words) - score([*words[:at], "<unk>", *words[at + 1 :]]) for at in range(len(words))]
+
+
+def _occlusion_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
+    words = ["the", "dog", "sees", "the", "cat"]
+    known = rng.exponential(size=(len(words), len(words)))
+
+    def score(source: list[str]) -> float:
+        is_known = np.array([word == right for word, right in zip(source, words, strict=True)], float)
+        return float(-(1 - is_known) @ known.sum(1) - is_known @ known @ is_known)
+
+    return score, words
+
+
 def _best_continuations(totals: Any, log_probabilities: Any, count: int) -> Any:
     candidates = np.asarray(totals)[:, None] + log_probabilities
     order = np.argsort(-candidates, axis=None)[:count]
@@ -170,6 +282,9 @@ EXERCISES: Mapping[str, Verify] = {
     "3.1": _numbers(0.140, 0.284, 0.576, tolerance=0.002, hint="divide the dot products by the square root of 2"),
     "3.2": _function(lambda q, keys, w, u, v: np.tanh(w @ q + keys @ u.T) @ v, _additive_arguments),
     "3.3": _function(lambda weights: np.diag(weights) - np.outer(weights, weights), lambda rng: (_weights(rng, 5),)),
+    "4.1": _numbers(2.5, 4.0, tolerance=1e-6, hint="the context is the sum of weights times annotations"),
+    "4.2": _function(_without_head, _head_arguments),
+    "4.3": _function(_occlusion, _occlusion_arguments),
     "5.1": _function(np.tri, lambda rng: (int(rng.integers(3, 9)),)),
     "5.2": _function(_sinusoid, lambda rng: (int(rng.integers(0, 60)), 2 * int(rng.integers(2, 9)))),
     "5.3": _separator_head,

@@ -4,48 +4,79 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regard.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from regard.tokenizers.base import Tokenizers
 
 SUMMARY = "summary"  # the output of cho2014's encoder that no decoder reads, but a figure draws: c
 
+STEERED = "steered"  # the folder of the graphs whose attention can be changed, in the folder of a model
+
 EXAMPLES = 20  # of a run
+TOKENIZERS = ("unigram", "bpe", "byte", "character", "word")
+"""The kinds of tokenizers that `static/tokenizers.js` has."""
 
 
-def export_model(run: Path, folder: Path, *, with_trace: bool = True) -> None:
+def export_model(run: Path, folder: Path, *, is_steered: bool = True, with_trace: bool = True) -> None:
     """Export a run's best checkpoint into `folder`, which is replaced.
 
     Args:
-        run: The run.
+        run: The folder of a run or checkpoint.
         folder: The folder to write.
-        with_trace: Add the graph of lesson 6, if the model is a Transformer.
+        is_steered: Also write `steered/`, the same model with inputs that change its attention, if it has any.
+        with_trace: Also write the graph of lesson 6, if the model is a Transformer.
 
     Raises:
         CheckpointError: The run cannot be read or exported.
-        ConfigError: A package that the export needs is not installed.
+        ConfigError: A package that the export needs is not installed, or a tokenizer does not run in a page.
     """
     from regard.checkpoints.checkpoint import load_checkpoint
     from regard.checkpoints.run_folder import resolve_checkpoint
     from regard.interop.onnx.export import export_onnx
+    from regard.lessons.steering import export_steered
     from regard.lessons.trace import add_trace
 
     checkpoint = load_checkpoint(resolve_checkpoint(run))
+    check_tokenizers(checkpoint.tokenizers, run)
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     export_onnx(checkpoint, folder)
     if checkpoint.config.model.architecture == "cho2014":
         add_summary(folder)
+    if is_steered:
+        with suppress(CheckpointError):  # of a plugin's decoder that can be traced only as it is
+            export_steered(checkpoint, folder / STEERED)
     if with_trace:
         add_trace(checkpoint, folder)
+
+
+def check_tokenizers(tokenizers: Tokenizers, run: Path) -> None:
+    """Raise ConfigError if a page cannot encode a run's sources or decode its outputs."""
+    for side, tokenizer in (("source", tokenizers.source), ("target", tokenizers.target)):
+        if tokenizer.kind not in TOKENIZERS:
+            reason = "comes with an imported model" if tokenizer.kind == "marian" else "is a plugin's"
+            raise ConfigError(
+                f"the {side} side's tokenizer, `{tokenizer.kind}`, {reason} and does not run in a page",
+                where=run,
+                fix=f"choose a run whose tokenizer.kind is {', '.join(TOKENIZERS[:-1])} or {TOKENIZERS[-1]}",
+            )
 
 
 def write_examples(run: Path, folder: Path) -> None:
     """Write sources of the run's dev set as `examples.json`; none if the run has no readable dev set."""
     from regard.checkpoints.run_folder import PREPARED, RunFolder
+    from regard.corpus.tagged import split_tags
     from regard.files import read_regular_file
 
     try:
         table = json.loads(read_regular_file(RunFolder(run).data / PREPARED))
-        sources = [source for source, _ in table["dev"] if isinstance(source, str)]
+        texts = [split_tags(source) for source, _ in table["dev"] if isinstance(source, str)]
+        sources = ["".join(f"<{tag}>" for tag in tags) + text for tags, text in texts]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         sources = []
     short = sorted((source for source in dict.fromkeys(sources) if source.isprintable()), key=len)[:EXAMPLES]

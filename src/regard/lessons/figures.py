@@ -12,6 +12,7 @@ from regard.lessons.heads import heads
 from regard.lessons.models import SCORES, measure_lengths
 from regard.lessons.search_figure import search_figure
 from regard.lessons.tasks import TASKS
+from regard.lessons.what_if import what_if
 
 Runs = Mapping[str, Path]
 MEASURED_PAIRS = 200  # per length
@@ -76,6 +77,7 @@ FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {
     "bottleneck": bottleneck,
     "alignment": alignment,
     "scores": scores,
+    "what_if": what_if,
     "heads": heads,
     "cost": cost,
     "search": search_figure,

@@ -33,6 +33,7 @@ class LessonModel:
         is_live: Whether it is exported to run in the page.
         tokenizer: The kind of its tokens.
         label_smoothing: The label smoothing of its training.
+        is_steered: Whether it is also exported with inputs that change its attention; see `regard.lessons.steering`.
         without: What its Transformer is trained without; see `regard.lessons.ablation`.
         with_trace: Whether its steps are exported for lesson 6; see `regard.lessons.trace`.
     """
@@ -47,6 +48,7 @@ class LessonModel:
     is_live: bool = True
     tokenizer: str = "character"
     label_smoothing: float = 0.0
+    is_steered: bool = False
     without: Ablation | None = None
     with_trace: bool = False
 
@@ -111,7 +113,7 @@ LESSON_MODELS: Sequence[LessonModel] = [
         )
         for score in SCORES
     ),
-    _transformer("dates-transformer2017", with_trace=True),
+    _transformer("dates-transformer2017", is_steered=True, with_trace=True),
     _transformer("dates-no-positions", without="positions"),
     _transformer("dates-no-mask", 200, is_live=False, without="mask"),
     *(
@@ -124,6 +126,7 @@ LESSON_MODELS: Sequence[LessonModel] = [
             tokenizer="word",
             label_smoothing=smoothing,
             is_live=smoothing > 0,
+            is_steered=smoothing > 0,
         )
         for name, smoothing in (("phrases", 0.1), ("phrases-unsmoothed", 0.0))
     ),

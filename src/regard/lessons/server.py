@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_content: bool) -> None:
         path = unquote(urlsplit(self.path).path).lstrip("/")
-        host = self.headers.get("host", "").rpartition(":")[0]
+        host = self.headers.get("host", "").partition(":")[0]  # without a port if that is 80
         if path not in self._served or host not in (HOST, "localhost"):  # a foreign name may lead to this machine
             self._send(HTTPStatus.NOT_FOUND, b"not found\n", "text/plain; charset=utf-8", {}, with_content)
             return

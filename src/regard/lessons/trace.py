@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from regard.contract import Seq2Seq
 from regard.nn.attention_recorder import record_attention
+from regard.special_tokens import EOS
 
 TRACE = "trace.onnx"
 ARCHITECTURE = "transformer2017"
@@ -101,17 +102,17 @@ def add_trace(checkpoint: Any, folder: Path) -> None:
         CheckpointError: The model cannot be traced.
         ConfigError: A package that the export needs is not installed.
     """
-    from regard.interop.onnx.export import export_graph
+    from regard.interop.onnx.export import Traceable, export_graph, frozen_copy
     from regard.interop.onnx.manifest import FILE, as_json
 
     config = checkpoint.config.model
     if config.architecture != ARCHITECTURE:
         return
-    model = checkpoint.model.float().eval().requires_grad_(False)
+    model = frozen_copy(checkpoint)
     small, large = (
-        [torch.full((1, size), 2) for size in sizes] for sizes in ((6, 3), (9, 6))
+        [torch.full((1, size), EOS) for size in sizes] for sizes in ((6, 3), (9, 6))
     )  # sources and targets of other lengths show which axes have no fixed size
-    spec = export_graph(TraceGraph(model), ["source", "target"], small, large, folder / TRACE)
+    spec = export_graph(Traceable(TraceGraph(model), ["source", "target"], small, large), folder / TRACE)
     path = folder / FILE
     manifest = json.loads(path.read_text(encoding="utf-8"))
     sizes = {

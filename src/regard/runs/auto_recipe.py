@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -274,8 +275,11 @@ def batch_size(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> int:
     return batch
 
 
-def steps_per_epoch(inputs: RecipeInputs, tokenizer: TokenizerConfig, tokens_per_step: int) -> int:
-    """Estimate the number of steps per epoch, assuming that a tenth of a batch is padding."""
+def steps_per_epoch(inputs: RecipeInputs, tokenizer: TokenizerConfig, train: TrainConfig) -> int:
+    """Estimate the number of steps per epoch. In batches of tokens, about a tenth is padding."""
+    if train.pairs_per_batch is not None:
+        return math.ceil(inputs.pairs / (train.pairs_per_batch * train.accumulate))
+    tokens_per_step = train.tokens_per_batch * train.accumulate
     return max(1, round(1.1 * inputs.pairs * mean_length(inputs, tokenizer) / tokens_per_step))
 
 
@@ -291,7 +295,8 @@ def _choose_training(
     batch = batch_size(inputs, draft.tokenizer)
     if "train.tokens_per_batch" in overrides:
         batch = draft.train.tokens_per_batch
-    epoch_steps = steps_per_epoch(inputs, draft.tokenizer, batch * draft.train.accumulate)
+    sizes = draft.train.model_copy(update={"tokens_per_batch": batch})
+    epoch_steps = steps_per_epoch(inputs, draft.tokenizer, sizes)
     needed = max(1_500, _epochs(inputs) * epoch_steps)
     optimizer = draft.train.optimizer if "train.optimizer" in overrides else "muon"
     config = TrainConfig(

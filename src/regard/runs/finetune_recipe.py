@@ -131,10 +131,11 @@ def _describe_model(plan: Plan, old: RunConfig) -> str:
 
 def _describe_rate(plan: Plan, old: RunConfig) -> str:
     rate = plan.mark("train.learning_rate", f"{plan.config.train.learning_rate:g}")
+    old_rate = old.train.last_stage.learning_rate
     if plan.is_overridden("train.learning_rate"):
-        return f"rate: {rate}, after {old.train.learning_rate:g} in the run that it starts from"
+        return f"rate: {rate}, after {old_rate:g} in the run that it starts from"
     return (
-        f"rate: {rate}, {old.train.learning_rate:g} / {RATE_DIVISOR}: with a lower rate the model forgets less of what "
+        f"rate: {rate}, {old_rate:g} / {RATE_DIVISOR}: with a lower rate the model forgets less of what "
         "it was trained on before, and learns less"
     )
 
@@ -144,17 +145,19 @@ def _choose_training(
 ) -> tuple[TrainConfig, int]:
     """Return a [train] section that goes with the overrides, and the steps per epoch."""
     batch = limits.tokens_per_batch if "train.tokens_per_batch" in overrides else batch_size(inputs, old.tokenizer)
-    epoch_steps = steps_per_epoch(inputs, old.tokenizer, batch * limits.accumulate)
+    sizes = limits.model_copy(update={"tokens_per_batch": batch})
+    epoch_steps = steps_per_epoch(inputs, old.tokenizer, sizes)
     epochs = next((epochs for pairs, epochs in EPOCHS if inputs.pairs <= pairs), 1)
     steps = max(200, epochs * epoch_steps)
     train = TrainConfig(
         max_steps=steps,
         tokens_per_batch=batch,
-        optimizer=old.train.optimizer,
-        learning_rate=old.train.learning_rate / RATE_DIVISOR,
+        **old.train.last_stage.optimizer_settings,
+        learning_rate=old.train.last_stage.learning_rate / RATE_DIVISOR,
         schedule="cosine",
         warmup_steps=min(100, steps // 10),
         clip_norm=old.train.clip_norm,
+        loss_per=old.train.loss_per,
         weight_decay=old.train.weight_decay,
         label_smoothing=old.train.label_smoothing,
         checkpoint_every=max(20, min(1_000, steps // 20)),

@@ -23,11 +23,13 @@ KINDS = {
     "marian": "pieces",
 }
 METRICS = {"chrf": "chrF", "bleu": "BLEU", "exact": "share of exact matches", "loss": "loss"}
-OPTIMIZERS = {"adam": "Adam", "adadelta": "Adadelta", "muon": "Muon"}
+OPTIMIZERS = {"adam": "Adam", "adadelta": "Adadelta", "muon": "Muon", "sgd": "SGD"}
 DECAYS = {
     "inverse_sqrt": "then a decay with 1/sqrt(step)",
     "cosine": "then a cosine decay to 0",
     "constant": "then a constant rate",
+    "halving": "then halved at regular intervals",
+    "plateau": "then lowered when the dev loss no longer improves",
 }
 
 
@@ -87,6 +89,8 @@ class Plan:
         """Describe the batches of a step."""
         train = self.config.train
         size = self.mark("train.tokens_per_batch", f"{train.tokens_per_batch:,} tokens")
+        if train.pairs_per_batch is not None:
+            size = self.mark("train.pairs_per_batch", f"{train.pairs_per_batch:,} pairs")
         if train.accumulate > 1:
             size += f", {self.mark('train.accumulate', f'{train.accumulate} batches per step')}"
         return f"batch: {size}, about {steps_per_epoch:,} steps per epoch"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regard.config.schema import DataConfig, RunConfig
 from regard.corpus.corpus import LineOrigins
 from regard.data.augmentation import Augmenter
-from regard.data.loader import BatchSource, Loader, Position, Resample, ResampleSteps, SamplingWeights
+from regard.data.loader import BatchSize, BatchSource, Loader, Position, Resample, ResampleSteps, SamplingWeights
 from regard.data.store import PairStore
 from regard.data.streaming import Stream, StreamLoader
 from regard.data.subword_sampling import SubwordSampler
@@ -69,7 +69,8 @@ class Prepared:
             size: The number of processes.
         """
         resample = self._resample(config)
-        batching = config.train.tokens_per_batch, config.train.seed, position
+        size_of_batches = BatchSize(config.train.tokens_per_batch, config.train.pairs_per_batch)
+        batching = size_of_batches, config.train.seed, position
         if isinstance(self.train, Stream):
             return StreamLoader(
                 self.train.read, *batching, rank=rank, size=size, resample=resample, origins=self.origins

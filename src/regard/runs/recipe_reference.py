@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from regard.config.names import NameOf
+from regard.config.optimization import OptimizationConfig, SecondStageConfig
 from regard.config.schema import CorpusConfig, RunConfig, StartConfig
 from regard.models import ARCHITECTURES
 
@@ -63,6 +64,8 @@ def make_reference() -> str:
         section = StartConfig if name == "start" else field.annotation
         assert isinstance(section, type) and issubclass(section, BaseModel)
         sections.append(f"## [{name}]\n\n{_summary(section)}\n\n{_table(section)}")
+        if name == "train":
+            sections.append(_second_stage())
         if name == "data":
             sections.append(f"### [[data.corpora]]\n\n{_summary(CorpusConfig)}\n\n{_corpus_keys()}")
     return "\n".join(sections)
@@ -86,6 +89,14 @@ def _summary(section: type[BaseModel]) -> str:
     first = (section.__doc__ or "").strip().splitlines()[0]
     text = first.partition(": ")[2] if first.startswith("[") else first
     return text[0].upper() + text[1:]
+
+
+def _second_stage() -> str:
+    shared = OptimizationConfig.model_fields
+    keys = ", ".join(f"`{key}`" for key in shared if key != "warmup_steps")
+    table = _table(SecondStageConfig, skip=set(shared) - {"warmup_steps"})
+    introduction = f"{_summary(SecondStageConfig)} It also takes these keys of `[train]`: {keys}."
+    return f"### [train.second_stage]\n\n{introduction}\n\n{table}"
 
 
 def _corpus_keys() -> str:
@@ -114,6 +125,8 @@ def _type(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) is tuple:
         return "tables" if _is_section(arguments[0]) else f"list of {_plural(_type(arguments[0]))}"
+    if arguments and _is_section(arguments[0]):
+        return "table"
     if arguments and type(None) in get_args(annotation):
         return _type(arguments[0])
     if arguments and hasattr(annotation, "__metadata__"):

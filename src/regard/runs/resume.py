@@ -23,8 +23,10 @@ from regard.tokenizers.base import Tokenizers
 from regard.training.state import TrainingState
 
 CHANGEABLE_TRAIN_KEYS = (  # of [train]; all of [search] may change too, because training does not depend on it
-    *("max_steps", "max_minutes", "patience", "checkpoint_every", "device"),
-    *("learning_rate", "schedule", "warmup_steps", "clip_norm", "weight_decay", "label_smoothing", "accumulate"),
+    *("max_steps", "max_epochs", "max_minutes", "patience", "checkpoint_every", "checkpoint_each_epoch", "device"),
+    *("learning_rate", "schedule", "warmup_steps", "halving_start", "halving_interval", "halving_unit"),
+    *("plateau_factor", "plateau_patience", "plateau_is_final", "min_learning_rate"),
+    *("clip_norm", "loss_per", "weight_decay", "label_smoothing", "accumulate"),
     "parallel",
 )
 LARGE_DATA = 1 << 30  # bytes; verifying this much takes some seconds
@@ -34,6 +36,8 @@ WHY_FIXED = {
     "model": "the saved weights belong to that model",
     "train.seed": "the order of the batches depends on it",
     "train.tokens_per_batch": "the position within the epoch depends on it",
+    "train.pairs_per_batch": "the position within the epoch depends on it",
+    "train.second_stage": "what has been trained so far depends on it",
     "train.subword_sampling": "what the model has seen depends on it",
     "train.terms": "what the model has seen depends on it",
     "train.optimizer": "the saved optimizer state belongs to that optimizer",
@@ -199,6 +203,8 @@ def extend_command(train: TrainConfig, end: str, folder: Path) -> str:
     """Return the command that continues a run beyond the limit that has ended it."""
     setting = {
         "steps": f"train.max_steps={2 * train.max_steps}",
+        "epochs": f"train.max_epochs={2 * (train.max_epochs or 0):g}",
+        "rate": f"train.min_learning_rate={train.min_learning_rate / 10:g}",
         "minutes": f"train.max_minutes={2 * (train.max_minutes or 0):g}",
         "patience": f"train.patience={2 * train.patience}",
     }[end]

@@ -90,7 +90,7 @@ def _time_step(
     train = config.train.model_copy(update={"precision": precision})
     step = TrainStep(build_model(config.model, sizes).to(device), train)
     rng = random.Random(0)
-    rows = max(1, train.tokens_per_batch // length)
+    rows = train.pairs_per_batch or max(1, train.tokens_per_batch // length)
     seconds: list[float] = []
     for number in range(1 + TIMED_STEPS):
         batches = [_random_batch(rng, sizes, rows, max(1, length - 1)) for _ in range(train.accumulate)]

@@ -47,7 +47,8 @@ from regard.training.microbatches import raise_on_oom
 from regard.training.progress import ConsoleReporter
 from regard.training.state import TrainingState
 from regard.training.tensorboard import TensorBoard
-from regard.training.trainer import CheckpointEvent, End, Trainer
+from regard.training.timing import End
+from regard.training.trainer import CheckpointEvent, Trainer
 from regard.training.training_log import BestEffort, JsonLines, Reporter
 
 PREPARING = "preparing the data: reading the corpus, learning the vocabulary, encoding the pairs"
@@ -55,7 +56,9 @@ PREPARING = "preparing the data: reading the corpus, learning the vocabulary, en
 
 ENDS: Mapping[End, str] = {
     "steps": "finished all steps",
+    "epochs": "finished all epochs",
     "minutes": "reached the time limit",
+    "rate": "stopped, because the learning rate has fallen below its minimum",
     "patience": "stopped early, because the dev score no longer improves",
     "interrupted": "stopped, and saved a checkpoint",
 }

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from regard.config.schema import TrainConfig
+from regard.config.optimization import OptimizationConfig
 from regard.contract import Seq2Seq
 from regard.training.distributed import full_tensor, shard_like
 
@@ -90,7 +90,7 @@ class Optimizers:
         parts: The PyTorch optimizers.
     """
 
-    def __init__(self, model: Seq2Seq, config: TrainConfig) -> None:
+    def __init__(self, model: Seq2Seq, config: OptimizationConfig) -> None:
         self.peak_rate = config.learning_rate
         self._model, self._config = model, config
         self._matrices = _hidden_matrices(model) if config.optimizer == "muon" else []
@@ -106,22 +106,32 @@ class Optimizers:
         elif config.optimizer == "adadelta":
             # Zeiler 2012 with the constants of Bahdanau et al. 2014, section 4.2; the rate multiplies its step.
             optimizers.append(torch.optim.Adadelta(rest, lr=self.peak_rate, rho=0.95, eps=1e-6))
+        elif config.optimizer == "sgd":
+            momentum, nesterov = config.momentum, config.nesterov
+            optimizers.append(torch.optim.SGD(rest, lr=self.peak_rate, momentum=momentum, nesterov=nesterov))
         else:
-            # Vaswani et al. 2017, section 5.3; weight decay, if any, is decoupled.
+            # Kingma and Ba 2014, by default with the constants of Vaswani et al. 2017, section 5.3.
+            constants: dict[str, Any] = {"betas": (config.adam_beta1, config.adam_beta2), "eps": config.adam_epsilon}
             decay = config.weight_decay
-            optimizers.append(
-                torch.optim.AdamW(rest, lr=self.peak_rate, betas=(0.9, 0.98), eps=1e-9, weight_decay=decay, fused=True)
-            )
+            optimizers.append(torch.optim.AdamW(rest, lr=self.peak_rate, weight_decay=decay, fused=True, **constants))
         if self._matrices:
             optimizers.append(Muon(self._matrices, self.peak_rate, config.weight_decay))
         return optimizers
 
     def step(self, factor: float) -> None:
         """Take one step at `factor` times the peak learning rate."""
+        rate = self.peak_rate * factor
         for optimizer in self.parts:
             for group in optimizer.param_groups:
-                group["lr"] = self.peak_rate * factor
+                group["lr"] = rate
+                if self._config.weight_decay and isinstance(optimizer, (torch.optim.SGD, torch.optim.Adadelta)):
+                    self._decay(group["params"], rate)  # theirs is not decoupled
             optimizer.step()
+
+    @torch.no_grad()
+    def _decay(self, parameters: Iterable[Tensor], rate: float) -> None:
+        for parameter in parameters:
+            parameter.mul_(1 - rate * self._config.weight_decay)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state as `OPTIMIZER.PARAMETER.NAME` -> full tensor; all processes must call this together."""
@@ -130,6 +140,7 @@ class Optimizers:
             for number, optimizer in enumerate(self.parts)
             for index, values in optimizer.state_dict()["state"].items()
             for name, value in values.items()
+            if value is not None
         }
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:

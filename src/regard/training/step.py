@@ -65,15 +65,23 @@ class TrainStep:
         is_sharded = processes.size > 1 and config.parallel == "fsdp"
         self.eval_model = copy.deepcopy(model) if is_sharded else model
         self.model_with_loss = wrap_parallel(ModelWithLoss(model, config.label_smoothing), config.parallel, processes)
-        self.optimizers = Optimizers(model, config)
+        self._stage = config.stage(1)
+        self.optimizers = Optimizers(model, self._stage)
         self._splitter = MicrobatchSplitter(self.device, model.zero_grad, notify)
         self._sync: GradSync = "none" if processes.size == 1 else "all" if is_sharded else "last"
 
-    def run(self, batches: Sequence[Batch], rate: float) -> StepResult:
-        """Take one optimizer step with the mean gradient over all target tokens of the batches.
+    def enter_stage(self, step: int) -> None:
+        """Make the optimizers of the stage of a step, counted from 1, if it is not the stage that they are of."""
+        if (stage := self.config.stage(step)) is not self._stage:
+            self._stage = stage
+            self.optimizers = Optimizers(self.model, stage)
 
-        Gradient norms are clipped to `clip_norm`. Sutskever et al., Luong et al. and Bahdanau et al. clip the gradient
-        of the mean over sentences, which is larger: their bounds of 5, 5 and 1 hardly ever take effect here.
+    def run(self, batches: Sequence[Batch], rate: float) -> StepResult:
+        """Take one optimizer step with the mean gradient over all target tokens or all pairs of the batches.
+
+        `loss_per` chooses between them, and `clip_norm` bounds the norm of that gradient. Sutskever et al. 2014,
+        Bahdanau et al. 2014 and Luong et al. 2015 divide by pairs: their bounds of 5, 1 and 5 hardly ever take effect
+        with a gradient per token.
 
         Args:
             batches: This process's share of the batches of the step.
@@ -81,7 +89,8 @@ class TrainStep:
         """
         self.model.train()
         tokens = sum(batch.global_target_tokens for batch in batches)
-        scale = self.processes.size / tokens  # DDP and FSDP average gradients over processes
+        count = tokens if self.config.loss_per == "token" else sum(batch.global_pairs for batch in batches)
+        scale = self.processes.size / count  # DDP and FSDP average gradients over processes
         losses = self._accumulate_gradients(batches, scale, self._sync)
         max_norm = self.config.clip_norm or math.inf
         norm_tensor = full_tensor(torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm))  # ()

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Literal
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq
@@ -25,16 +24,14 @@ from regard.training.averaging import Weights, copy_weights, make_average, selec
 from regard.training.distributed import SINGLE_PROCESS, ProcessGroup
 from regard.training.divergence import DivergenceMonitor, check_finite
 from regard.training.microbatches import describe_lines, raise_on_oom
+from regard.training.plateau import PlateauMonitor
 from regard.training.rng import get_rng_state, get_rng_states, seed_per_rank, set_rng_state, set_rng_states
-from regard.training.schedule import rate_factor
 from regard.training.state import TrainingState
 from regard.training.step import StepResult, TrainStep
+from regard.training.timing import End, Progress, RunningMeans, Timing
 from regard.training.training_log import Reporter, StepMetrics
 
 Scores = Mapping[str, float]
-End = Literal["steps", "minutes", "patience", "interrupted"]
-
-SMOOTHING = 0.95  # of the reported loss and speed
 
 
 @dataclass(frozen=True)
@@ -54,17 +51,6 @@ class CheckpointEvent:
     scores: Scores
     best: bool
     training: TrainingState
-
-
-@dataclass
-class Progress:
-    """How far training is; saved in every checkpoint."""
-
-    step: int = 0
-    last_validated_step: int = 0
-    seconds: float = 0.0
-    best_score: float | None = None  # higher is better: the negative of a loss
-    checkpoints_since_best: int = 0
 
 
 class StopValidation(BaseException):
@@ -108,6 +94,7 @@ class Trainer:
         self.average = make_average(model, config)
         self.progress = Progress()
         self.divergence = DivergenceMonitor()
+        self.timing = Timing(config, loader)
         self._is_stopping = False
         self._is_validating = False
         if processes.size > 1:
@@ -128,11 +115,11 @@ class Trainer:
         seconds_before, start = self.progress.seconds, time.monotonic()
         with self._handle_signals():
             while (end := self.check_end()) is None:
-                if not self._is_checkpoint_due():
+                if not self.timing.is_checkpoint_due(self.progress):
                     self._step(batches)
                     self.progress.seconds = seconds_before + time.monotonic() - start
                     self._report_step()
-                if self._is_checkpoint_due():
+                if self.timing.is_checkpoint_due(self.progress):
                     self._checkpoint()
                     self.progress.seconds = seconds_before + time.monotonic() - start
             is_validated = self.progress.step == self.progress.last_validated_step
@@ -144,19 +131,22 @@ class Trainer:
 
     def _step(self, batches: Iterator[Batch]) -> None:
         start = time.monotonic()
-        rate = rate_factor(self.config, self.progress.step + 1, self._fraction_done())
+        step = self.progress.step + 1
+        self.train_step.enter_stage(step)
+        peak = self.config.stage(step).learning_rate
+        rate = self.timing.rate_factor(step, self.progress)
         step_batches = [next(batches) for _ in range(self.config.accumulate)]
         result = self.train_step.run(step_batches, rate)
         if result.is_finite:
             self.average.after_step()
-        where = f"step {self.progress.step + 1:,}, at a learning rate of {rate * self.config.learning_rate:.3g}"
+        where = f"step {step:,}, at a learning rate of {rate * peak:.3g}"
         try:
             self._check_divergence(result, step_batches, where)
         except TrainingError as error:
             raise self.processes.report_once(error) from None
-        self.progress.step += 1
+        self.progress.step = step
         speed = result.tokens / (time.monotonic() - start)
-        self._means.add(result.loss, speed, rate * self.config.learning_rate)
+        self._means.add(result.loss, speed, rate * peak)
 
     def _check_divergence(self, result: StepResult, batches: Sequence[Batch], where: str) -> None:
         if result.is_finite:
@@ -174,7 +164,7 @@ class Trainer:
 
     def _report_step(self) -> None:
         progress, means = self.progress, self._means
-        fraction = max(self._fraction_done(), 1e-9)
+        fraction = max(self.timing.fraction_done(self.progress), 1e-9)
         metrics = StepMetrics(
             step=progress.step,
             max_steps=self.config.max_steps,
@@ -190,29 +180,13 @@ class Trainer:
 
     def check_end(self) -> End | None:
         """Return why training has ended, None if it has not; with several processes, all must call this together."""
-        config, progress = self.config, self.progress
+        progress = self.progress
         seconds = progress.seconds if self.processes.is_main else 0.0
         is_stopping, progress.seconds = self.processes.sum(self._is_stopping, seconds)
         if is_stopping:
             self._is_stopping = True
             return "interrupted"
-        if progress.step >= config.max_steps:
-            return "steps"
-        if config.max_minutes is not None and progress.seconds >= 60 * config.max_minutes:
-            return "minutes"
-        if config.patience and progress.checkpoints_since_best >= config.patience:
-            return "patience"
-        return None
-
-    def _fraction_done(self) -> float:
-        """Return the share of the step limit or of the time limit that is used up, whichever is larger."""
-        by_steps = self.progress.step / self.config.max_steps
-        by_time = 0.0 if self.config.max_minutes is None else self.progress.seconds / (60 * self.config.max_minutes)
-        return max(by_steps, by_time)
-
-    def _is_checkpoint_due(self) -> bool:
-        step = self.progress.step
-        return step > 0 and step % self.config.checkpoint_every == 0 and step != self.progress.last_validated_step
+        return self.timing.find_end(progress)
 
     def _checkpoint(self) -> bool:
         """Average the weights, validate and save; return False, with nothing changed, if validation was interrupted.
@@ -235,6 +209,9 @@ class Trainer:
         scores = self.processes.broadcast(scores)
         self.average.add(raw)
         self.progress.last_validated_step = self.progress.step
+        self.progress.last_validated_epoch = self.loader.position.epoch
+        if self.config.stage(self.progress.step).schedule == "plateau":
+            self.timing.plateau.update(scores["loss"], self.config.stage(self.progress.step))
         best = self._update_best(scores)
         for reporter in self.reporters:  # before saving: a resumed run drops log entries that are too new
             reporter.on_checkpoint(self.progress.step, scores, best)
@@ -320,10 +297,12 @@ class Trainer:
         values = {
             "step": progress.step,
             "judged": progress.last_validated_step,
+            "judged_epoch": progress.last_validated_epoch,
             "seconds": progress.seconds,
             "best": progress.best_score,
             "since_best": progress.checkpoints_since_best,
             **self.divergence.state_dict(),
+            **self.timing.plateau.state_dict(),
             **average_values,
             **rng_values,
             "epoch": position.epoch,
@@ -337,16 +316,19 @@ class Trainer:
         """Continue from a saved state; the loader must have been created at its position."""
         tensors, values = state.tensors, state.values
         set_weights(self.model, select_prefix("weights/", tensors))
+        self.train_step.enter_stage(values["step"])
         self.train_step.optimizers.load_state_dict(select_prefix("optimizer/", tensors))
         self.average.load_state(select_prefix("window/", tensors), values, copy_weights(self.model))
         self.progress = Progress(
             step=values["step"],
             last_validated_step=values["judged"],
+            last_validated_epoch=values.get("judged_epoch", values["epoch"]),
             seconds=values["seconds"],
             best_score=values["best"],
             checkpoints_since_best=values["since_best"],
         )
         self.divergence = DivergenceMonitor.from_state_dict(values)
+        self.timing.plateau = PlateauMonitor.from_state_dict(values)
         set_rng_states(select_prefix("random/", tensors), values, self.config.seed, self.device, self.processes)
 
     @contextmanager
@@ -370,19 +352,3 @@ class Trainer:
 
         with handle_signals([signal.SIGINT, *termination_signals()], stop, restore=may_restore):
             yield
-
-
-@dataclass
-class RunningMeans:
-    """Smoothed values for reports."""
-
-    loss: float = math.nan
-    speed: float = math.nan
-    rate: float = 0.0
-
-    def add(self, loss: float, speed: float, rate: float) -> None:
-        """Add the values of a step; the learning rate is not smoothed."""
-        is_first = math.isnan(self.loss)
-        self.loss = loss if is_first else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
-        self.speed = speed if is_first else SMOOTHING * self.speed + (1 - SMOOTHING) * speed
-        self.rate = rate

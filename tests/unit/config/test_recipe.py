@@ -100,7 +100,7 @@ def test_an_unknown_name_is_an_error_that_names_the_nearest(tmp_path: Path, text
         ("[train]\nlearning_rate = inf\n", "train.learning_rate"),
         ("[train]\nclip_norm = nan\n", "train.clip_norm"),
         ("[train]\nlabel_smoothing = 1.0\n", "train.label_smoothing"),
-        ('[train]\noptimizer = "sgd"\n', "train.optimizer"),
+        ('[train]\noptimizer = "lion"\n', "train.optimizer"),
         ("[tokenizer]\njoint = 1\n", "tokenizer.joint"),
         ("[tokenizer]\nvocabulary_size = 7\n", "tokenizer.vocabulary_size"),
         ("[search]\nbeam_size = 0\n", "search.beam_size"),

@@ -12,7 +12,7 @@ from regard.config.augmentation import LEVELS, AugmentationConfig
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, TokenizerConfig, TrainConfig
 from regard.corpus.tagged import add_tags
 from regard.data.augmentation import Augmenter
-from regard.data.loader import Loader, Position
+from regard.data.loader import BatchSize, Loader, Position
 from regard.data.store import PairStore
 from regard.runs.prepared import Prepared
 from regard.text.perturbations import TRAINING
@@ -71,7 +71,7 @@ def test_a_resumed_run_and_all_processes_see_the_same_text(tmp_path: Path) -> No
     assert sum(part.target_tokens for part in parts) == batches[0].global_target_tokens == batches[0].target_tokens
     assert {part.global_target_tokens for part in parts} == {batches[0].target_tokens}
     off = config.model_copy(update={"augmentation": AugmentationConfig(), "train": TrainConfig(tokens_per_batch=200)})
-    plain = next(iter(Loader(train, 200, seed=1)))
+    plain = next(iter(Loader(train, BatchSize(200), seed=1)))
     assert next(iter(prepared.loader(off))).source.equal(plain.source)
 
 

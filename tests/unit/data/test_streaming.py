@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from regard.data import streaming
-from regard.data.loader import Position
+from regard.data.loader import BatchSize, Position
 from regard.data.store_writer import Chunk
 from regard.data.streaming import StreamLoader
 from regard.errors import DataError
@@ -42,7 +42,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_pair_comes_once_an_epoch_in_different_batches() -> None:
     corpus = Corpus(95, without=range(30, 60))  # a full pool
-    loader = StreamLoader(corpus, 60, seed=1)
+    loader = StreamLoader(corpus, BatchSize(60), seed=1)
     epochs: list[list[list[int]]] = [[], [], [], []]
     for batch in loader:
         epochs[loader.position.epoch].append([int(row[0]) - FIRST for row in batch.source])
@@ -55,14 +55,14 @@ def test_every_pair_comes_once_an_epoch_in_different_batches() -> None:
 
 @pytest.mark.parametrize("steps", [0, 1, 5, 9, 20])
 def test_it_resumes_from_any_position(steps: int) -> None:
-    loader = StreamLoader(Corpus(95), 60, seed=1)
+    loader = StreamLoader(Corpus(95), BatchSize(60), seed=1)
     batches = iter(loader)
     for _ in range(steps):
         next(batches)
     position = loader.position
     expected = [next(batches).source.tolist() for _ in range(25)]
     corpus = Corpus(95)
-    resumed = StreamLoader(corpus, 60, seed=1, position=position)
+    resumed = StreamLoader(corpus, BatchSize(60), seed=1, position=position)
     resumed.largest()  # called first when a run is resumed
     batches_after = [batch.source.tolist() for batch in islice(resumed, 25)]
     assert batches_after == expected
@@ -71,12 +71,12 @@ def test_it_resumes_from_any_position(steps: int) -> None:
 @pytest.mark.parametrize("corpus", [Corpus(95), Corpus(90), Corpus(7), Corpus(90, without=range(60, 90))])
 @pytest.mark.parametrize("offset", [-1, 0, 1])
 def test_it_resumes_near_the_end_of_an_epoch(corpus: Corpus, offset: int) -> None:
-    loader = StreamLoader(corpus, 60, seed=1)
+    loader = StreamLoader(corpus, BatchSize(60), seed=1)
     ends = sum(1 for _ in takewhile(lambda _: loader.position.epoch == 0, loader))  # batches of the first epoch
-    loader = StreamLoader(corpus, 60, seed=1)
+    loader = StreamLoader(corpus, BatchSize(60), seed=1)
     batches = iter(loader)
     assert len(list(islice(batches, ends + offset))) == ends + offset
-    resumed = StreamLoader(corpus, 60, seed=1, position=loader.position)
+    resumed = StreamLoader(corpus, BatchSize(60), seed=1, position=loader.position)
     resumed.largest()
     expected = [next(batches).source.tolist() for _ in range(2 * ends)]
     assert [batch.source.tolist() for batch in islice(resumed, 2 * ends)] == expected
@@ -84,14 +84,17 @@ def test_it_resumes_near_the_end_of_an_epoch(corpus: Corpus, offset: int) -> Non
 
 def test_earlier_pools_are_not_read_again() -> None:
     corpus = Corpus(95)
-    next(iter(StreamLoader(corpus, 60, seed=1, position=Position(4, 0, 2))))
+    next(iter(StreamLoader(corpus, BatchSize(60), seed=1, position=Position(4, 0, 2))))
     assert corpus.chunks_read == 3
 
 
 def test_processes_share_each_batch() -> None:
-    expected = [batch.target_tokens for batch in islice(StreamLoader(Corpus(95), 60, seed=1), 12)]
+    expected = [batch.target_tokens for batch in islice(StreamLoader(Corpus(95), BatchSize(60), seed=1), 12)]
     parts = [
-        [batch.target_tokens for batch in islice(StreamLoader(Corpus(95), 60, seed=1, rank=rank, size=2), 12)]
+        [
+            batch.target_tokens
+            for batch in islice(StreamLoader(Corpus(95), BatchSize(60), seed=1, rank=rank, size=2), 12)
+        ]
         for rank in (0, 1)
     ]
     assert [sum(tokens) for tokens in zip(*parts, strict=True)] == expected
@@ -100,6 +103,6 @@ def test_processes_share_each_batch() -> None:
 @pytest.mark.parametrize("corpus", [Corpus(0), Corpus(50, without=range(50))])
 def test_a_corpus_without_pairs_is_an_error(corpus: Corpus) -> None:
     with pytest.raises(DataError, match="no pair to train on"):
-        next(iter(StreamLoader(corpus, 60, seed=1)))
+        next(iter(StreamLoader(corpus, BatchSize(60), seed=1)))
     with pytest.raises(DataError, match="no pair to train on"):
-        StreamLoader(corpus, 60, seed=1).largest()
+        StreamLoader(corpus, BatchSize(60), seed=1).largest()

@@ -15,7 +15,7 @@ import pytest
 from regard.config.schema import TokenizerConfig
 from regard.corpus.tagged import add_tags
 from regard.data.batch import Batch
-from regard.data.loader import Loader, Position
+from regard.data.loader import BatchSize, Loader, Position
 from regard.data.store import PairStore
 from regard.data.subword_sampling import SubwordSampler
 from regard.tokenizers.base import Tokenizers, train_tokenizers
@@ -63,10 +63,10 @@ def test_epochs_are_sampled_differently_and_a_resumed_one_identically(tmp_path: 
     tokenizers = trained("unigram")
     pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
     store, sampler = PairStore.write(tmp_path, "train", pairs), SubwordSampler(tokenizers, 0.2, 100)
-    loader = Loader(store, 200, seed=1, resample=sampler)
+    loader = Loader(store, BatchSize(200), seed=1, resample=sampler)
     count = loader.batches_per_epoch
     batches = list(islice(loader, 2 * count))
-    resumed = Loader(store, 200, seed=1, position=Position(1, 2), resample=sampler)
+    resumed = Loader(store, BatchSize(200), seed=1, position=Position(1, 2), resample=sampler)
     assert all(map(same, islice(resumed, count - 2), batches[count + 2 :]))
     epochs = [
         sorted(tuple(row) for batch in part for row in batch.source.tolist())
@@ -82,8 +82,8 @@ def test_processes_share_the_same_batch(tmp_path: Path) -> None:
     tokenizers = trained("unigram")
     pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)) for source, target in PAIRS]
     store, sampler = PairStore.write(tmp_path, "train", pairs), SubwordSampler(tokenizers, 0.2, 100)
-    parts = [next(iter(Loader(store, 200, seed=1, rank=rank, size=2, resample=sampler))) for rank in (0, 1)]
-    full = next(iter(Loader(store, 200, seed=1, resample=sampler)))
+    parts = [next(iter(Loader(store, BatchSize(200), seed=1, rank=rank, size=2, resample=sampler))) for rank in (0, 1)]
+    full = next(iter(Loader(store, BatchSize(200), seed=1, resample=sampler)))
     assert (
         sum(part.target_tokens for part in parts)
         == full.target_tokens
@@ -123,7 +123,9 @@ def batches_of(folder: Path, rank: int, size: int) -> Batches:
     batches: Batches = []
     for kind, amount in AMOUNTS.items():
         sampler = SubwordSampler(Tokenizers.load(folder / kind), amount, 100)
-        loader = Loader(PairStore.open(folder / kind, "train"), 200, seed=1, rank=rank, size=size, resample=sampler)
+        loader = Loader(
+            PairStore.open(folder / kind, "train"), BatchSize(200), seed=1, rank=rank, size=size, resample=sampler
+        )
         batches += [
             (batch.source.tolist(), batch.target_out.tolist(), batch.global_target_tokens)
             for batch in islice(loader, 12)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import signal
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 from tests.end_to_end.helpers import call
 
 import regard.lessons
 from regard.corpus.builtin import wordings
 from regard.errors import ConfigError
 from regard.lessons.exercises import EXERCISES
+from regard.lessons.export import STEERED, check_tokenizers
 from regard.lessons.film import FILM_MODELS, FRAMES, PARTS, SENTENCES, FilmModel, film_training, part_spans
 from regard.lessons.models import LESSON_MODELS
 from regard.lessons.pages import FOLDER, Lesson, expand_sources, lessons
@@ -26,6 +31,8 @@ from regard.lessons.phrases import best_translation, log_probability, phrases
 from regard.lessons.render import render_lesson
 from regard.lessons.server import LessonServer
 from regard.lessons.tasks import TASKS
+from regard.tokenizers.base import Tokenizers
+from regard.tokenizers.simple import CharacterTokenizer
 
 LESSONS = lessons()
 STATIC = FOLDER / "static"
@@ -93,18 +100,50 @@ def test_a_notebook_runs_in_jupyter(lesson: Lesson) -> None:
 
 def test_the_command_serves_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[str] = []
-    opened: list[str] = []
-    monkeypatch.setattr(LessonServer, "serve_forever", lambda server: served.append(server.address))
-    monkeypatch.setattr("webbrowser.open", opened.append)
+    opened: Queue[str] = Queue()
+
+    def serve(server: LessonServer) -> None:
+        served.append(server.address)
+
+    def open_page(address: str) -> bool:
+        opened.put(address)
+        return False  # as on a machine without a browser
+
+    monkeypatch.setattr(LessonServer, "serve_forever", serve)
+    monkeypatch.setattr("webbrowser.open", open_page)
     result = call("lesson")
     assert result.code == 0, result.err
-    assert opened == served
+    assert opened.get(timeout=10) == served[0]
     assert served[0] in result.err
     assert call("lesson", "--no-browser").code == 0
-    assert len(opened) == 1
+    assert opened.empty()
+
+
+def test_what_hinders_the_command_is_one_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     missing = call("lesson", "runs/missing")
     assert missing.code == 1
-    assert "runs/missing" in missing.err
+    assert missing.err.startswith("error: runs/missing: there is no such folder\n")
+    tmp_path.joinpath("config.json").write_text("{")
+    damaged = call("lesson", str(tmp_path))
+    assert damaged.code == 1
+    assert "config.json: the file cannot be read" in damaged.err
+    with LessonServer(0, {}) as server:
+        busy = call("lesson", "--port", str(server.server_address[1]), "--no-browser")
+        assert busy.code == 1
+        assert "Address already in use\n  what to do: choose another port, or 0" in busy.err
+    monkeypatch.setattr(LessonServer, "serve_forever", lambda server: os.kill(os.getpid(), signal.SIGINT))
+    stopped = call("lesson", "--no-browser")
+    assert (stopped.code, len(stopped.err.splitlines())) == (130, 1)
+
+
+def test_only_tokenizers_of_the_page_are_accepted(tmp_path: Path) -> None:
+    class LowerCase(CharacterTokenizer):
+        kind = "lower_case"
+
+    characters, plugin = (kind.train(["a b"], 10) for kind in (CharacterTokenizer, LowerCase))
+    check_tokenizers(Tokenizers(characters, characters, joint=True).with_tags(["de"]), tmp_path)
+    with pytest.raises(ConfigError, match="the target side's tokenizer, `lower_case`, is a plugin's and does not run"):
+        check_tokenizers(Tokenizers(characters, plugin, joint=False), tmp_path)
 
 
 def test_the_checker_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,14 +162,82 @@ def test_the_checker_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> N
         "largest error",
         "a function",
         "shape",
-        "AttributeError",
+        "your function fails in line ",
     ]
     for message, part in zip(messages, expected, strict=True):
         assert part in message
-    with pytest.raises(ConfigError, match=r"no exercise `9\.9`"):
-        regard.lessons.check("9.9", 1)
     with pytest.raises(ConfigError, match="no figure `bottle`"):
         regard.lessons.figure("bottle")
+
+
+NOT_NUMBERS = [
+    ("abc", "the exercise asks for 2 numbers; write it without quotation marks"),
+    ("64", "without quotation marks"),
+    (["64", 1664], "without quotation marks"),
+    (np.array(["a", "b"]), "without quotation marks"),
+    (None, "the exercise asks for 2 numbers, and the answer is None"),
+    ((64, None), "and the answer is None"),
+    (math.nan, "the answer has 2 numbers, and yours has 1"),
+    ((64, math.nan), "number 2 is infinite, or the result of an undefined operation"),
+    ((math.inf, 1664), "number 1 is infinite"),
+    (lambda: (64, 1664), "asks for 2 numbers, and you gave a function"),
+    (len, "you gave a function"),
+    ({64: 1664}, "something else"),
+    (object(), "something else"),
+    (64 + 1j, "something else"),
+    ([[64], [1, 2]], "yours has 3"),
+    ([], "yours has 0"),
+    (b"64", "something else"),
+]
+NOT_FUNCTIONS = [
+    (None, "give the function itself"),
+    ("context", "give the function itself"),
+    (np.float64(3), "give the function itself"),
+    (torch.ones(3), "give the function itself"),
+    (lambda weights: weights, "called with 2 arguments, and does not accept that many"),
+    (lambda: 1, "does not accept that many"),
+    (lambda weights, states, more: weights, "does not accept that many"),
+    (lambda weights, states: 1 / 0, "(the shape (6,), the shape (6, 4)): call it with such values to see the error"),
+    (lambda weights, states: states[99], "your function fails in line "),
+    (len, "does not accept that many"),
+    (lambda weights, states: None, "the function returns None; does it have a `return`?"),
+    (lambda weights, states: "text", "something other than an array of numbers"),
+    (lambda weights, states: [[1], [1, 2]], "something other than an array of numbers"),
+    (lambda weights, states: (value for value in weights), "something other than an array of numbers"),
+    (lambda weights, states: {"a": 1}, "something other than an array of numbers"),
+    (lambda weights, states: 3.0, "the result has a number, and should have the shape (4,)"),
+    (lambda weights, states: weights @ states * math.nan, "infinite, or results of an undefined operation"),
+]
+PYTHON = re.compile(r"Error|Exception|Traceback|array\(|<function|<lambda|object at|could not|positional")
+
+
+def test_an_answer_of_another_kind_gets_a_plain_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    for exercise, cases in (("1.1", NOT_NUMBERS), ("1.3", NOT_FUNCTIONS)):
+        for answer, reply in cases:
+            assert not regard.lessons.check(exercise, answer)
+            (message,) = capsys.readouterr().out.splitlines()
+            assert message.startswith(f"{exercise}: not yet: ")
+            assert reply in message
+            assert not PYTHON.search(message), message
+    for exercise in EXERCISES:
+        for answer in ("abc", None, math.nan, lambda: 1, len, object()):
+            assert not regard.lessons.check(exercise, answer)
+    assert not PYTHON.search(capsys.readouterr().out)
+    assert not regard.lessons.check("9.9", 1)
+    assert capsys.readouterr().out.startswith("9.9: there is no such exercise; valid: 1.1, 1.2")
+
+
+def test_answers_of_numpy_and_torch_are_right() -> None:
+    values = [64, 1664]
+    tensors = [torch.tensor(value, dtype=torch.bfloat16, requires_grad=True) for value in values]
+    for answer in (values, np.array(values), np.int8(64) + np.array([0, 1600]), torch.tensor(values), tensors):
+        assert regard.lessons.check("1.1", answer)
+    assert regard.lessons.check("1.2", np.float32(15))
+    assert regard.lessons.check("1.2", torch.tensor([15.0], requires_grad=True))
+    as_tensor = torch.as_tensor
+    assert regard.lessons.check("1.3", lambda weights, states: as_tensor(weights) @ as_tensor(states))
+    assert regard.lessons.check("1.3", lambda weights, states: list(as_tensor(weights) @ as_tensor(states)))
+    assert regard.lessons.check("1.3", lambda *arrays: arrays[0] @ arrays[1])
 
 
 def test_the_figures_show_what_the_lessons_say() -> None:
@@ -240,7 +347,13 @@ def test_models_in_the_page_are_small() -> None:
     live = {model.name for model in LESSON_MODELS if model.is_live}
     folders = {path.name: path for path in (STATIC / "models").iterdir()}
     assert folders.keys() == live
-    sizes = {name: sum(file.stat().st_size for file in folder.iterdir()) for name, folder in folders.items()}
+    steered = {model.name for model in LESSON_MODELS if model.is_steered}
+    assert {path.parent.name for path in (STATIC / "models").glob(f"*/{STEERED}")} == steered
+    folders |= {f"{name}/{STEERED}": folders[name] / STEERED for name in steered}  # a page loads one or the other
+    sizes = {
+        name: sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+        for name, folder in folders.items()
+    }
     assert max(sizes.values()) < 2 * MEGABYTE
     assert sum(sizes.values()) < 8 * MEGABYTE
 

@@ -16,7 +16,7 @@ from regard.config.recipe import parse_config
 from regard.config.schema import TokenizerConfig
 from regard.corpus.tagged import add_tags
 from regard.data.batch import Batch
-from regard.data.loader import Loader, Position
+from regard.data.loader import BatchSize, Loader, Position
 from regard.data.store import PairStore
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
@@ -123,7 +123,7 @@ def rows(batch: Batch) -> list[list[int]]:
 
 def test_tags_are_drawn_from_the_seed_alone(terms: LearnedTerms, store: PairStore, tokenizers: Tokenizers) -> None:
     def loader(position: Position = Position(0, 0), rank: int = 0, size: int = 1) -> Loader:
-        loader = Loader(store, 400, seed=1, position=position, rank=rank, size=size)
+        loader = Loader(store, BatchSize(400), seed=1, position=position, rank=rank, size=size)
         loader.tag_terms = sampler(terms, tokenizers)
         return loader
 

@@ -10,7 +10,7 @@ from tests.laws.cases import CASES
 from tests.unit.training.toy import model, pairs, resumed, same, settings, trainer, weights
 
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.loader import Loader
+from regard.data.loader import BatchSize, Loader
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
 from regard.training.freeze import freeze
@@ -38,7 +38,7 @@ def test_every_architecture_with_a_frozen_part(name: str, names: tuple[str, ...]
     messages = freeze(net, names)
     before = weights(net)
     train_step = TrainStep(net, settings(optimizer=optimizer, weight_decay=0.1, freeze=names))
-    batches = iter(Loader(pairs(), 40, 1))
+    batches = iter(Loader(pairs(), BatchSize(40), 1))
     for _ in range(3):
         assert train_step.run([next(batches)], 1.0).is_finite
     after = weights(net)
@@ -59,7 +59,7 @@ def test_everything_but_the_output_layer_can_be_frozen() -> None:
     frozen = {f"decoder.{path.split('.')[0]}" for path, _ in net.decoder.named_parameters()} - {"decoder.output"}
     freeze(net, ["encoder", *frozen])
     before = weights(net)
-    TrainStep(net, settings(optimizer="muon")).run([next(iter(Loader(pairs(), 40, 1)))], 1.0)
+    TrainStep(net, settings(optimizer="muon")).run([next(iter(Loader(pairs(), BatchSize(40), 1)))], 1.0)
     after = weights(net)
     assert {path for path in after if not torch.equal(after[path], before[path])} == {
         "decoder.output.weight",

@@ -12,10 +12,10 @@ from regard.data.batch import make_batch
 from regard.models import bahdanau2014, transformer2017
 from regard.training import optimizer
 from regard.training.optimizer import Muon, Optimizers, orthogonalize
-from regard.training.schedule import rate_factor
+from regard.training.schedule import SchedulePoint, rate_factor
 from regard.training.step import TrainStep
 
-NAMES = ["adam", "adadelta", "muon"]
+NAMES = ["adam", "adadelta", "muon", "sgd"]
 SHAPES = [(6, 6), (4, 9), (9, 4), (4, 9)]
 
 
@@ -33,7 +33,8 @@ def rnnsearch() -> Seq2Seq:
 
 
 def settings(name: str, **more: float) -> TrainConfig:
-    return TrainConfig.model_validate({"optimizer": name, "learning_rate": 0.05, **more})
+    momentum = 0.5 if name == "sgd" else 0.0
+    return TrainConfig.model_validate({"optimizer": name, "momentum": momentum, "learning_rate": 0.05, **more})
 
 
 def give_gradients(model: nn.Module, seed: int) -> None:
@@ -187,6 +188,41 @@ def test_the_constants_are_those_of_the_papers() -> None:
     assert (adadelta.defaults["rho"], adadelta.defaults["eps"]) == (0.95, 1e-6)
 
 
+def test_the_constants_of_adam_can_be_chosen() -> None:
+    config = TrainConfig(optimizer="adam", adam_beta1=0.8, adam_beta2=0.9, adam_epsilon=1e-6)
+    (adam,) = Optimizers(transformer(), config).parts
+    assert (adam.defaults["betas"], adam.defaults["eps"]) == ((0.8, 0.9), 1e-6)
+
+
+def test_nesterov_momentum_is_that_of_the_code_of_gehring_et_al() -> None:
+    """Their update: w += m^2 v - (1 + m) rate g, then v = m v - rate g (Bengio et al. 2012, 1212.0901)."""
+    weight = nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+    expected, velocity = weight.detach().clone(), torch.zeros(2, dtype=torch.float64)
+    model = nn.Module()
+    model.weight = weight
+    config = TrainConfig(optimizer="sgd", momentum=0.99, nesterov=True, learning_rate=0.25)
+    optimizers = Optimizers(model, config)  # type: ignore[arg-type]
+    for step in range(5):
+        gradient = torch.tensor([0.1 * step + 0.3, 0.2 - 0.05 * step], dtype=torch.float64)
+        weight.grad = gradient.clone()
+        optimizers.step(1.0)
+        expected += 0.99**2 * velocity - 1.99 * 0.25 * gradient
+        velocity = 0.99 * velocity - 0.25 * gradient
+        torch.testing.assert_close(weight.detach(), expected)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adadelta"])
+def test_weight_decay_is_decoupled(name: str) -> None:
+    moved = []
+    for decay in (0.0, 0.1):
+        model = transformer()
+        give_gradients(model, 1)
+        before = torch.cat([p.detach().flatten() for p in model.parameters()])
+        Optimizers(model, settings(name, weight_decay=decay)).step(0.5)
+        moved.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    torch.testing.assert_close(moved[1], moved[0] - 0.1 * 0.5 * 0.05 * before)
+
+
 def test_rnnsearch_learns_with_adadelta() -> None:
     torch.manual_seed(1)
     sizes = bahdanau2014.Config(hidden_size=24, embedding_size=16, attention_size=16, maxout_size=16, dropout=0.0)
@@ -196,7 +232,7 @@ def test_rnnsearch_learns_with_adadelta() -> None:
     for step in range(1, 251):
         sources = [dice.choices(range(4, 14), k=dice.randint(1, 5)) for _ in range(24)]
         batch = make_batch([(source, source[::-1]) for source in sources])
-        losses.append(train_step.run([batch], rate_factor(config, step, 0.0)).loss)
+        losses.append(train_step.run([batch], rate_factor(config, SchedulePoint(step))).loss)
     assert losses[0] == pytest.approx(math.log(14), abs=0.01)
     assert sum(losses[-20:]) / 20 < losses[0] - 0.2
 

@@ -31,11 +31,23 @@ KINDS: list[dict[str, Any]] = [
     {"average_checkpoints": 3, "optimizer": "muon", "schedule": "cosine"},
     {"average_checkpoints": 3, "optimizer": "adadelta", "accumulate": 2},
     {"average_decay": 0.8, "optimizer": "muon", "learning_rate": 0.02},
-]
+    {
+        "optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "plateau", "plateau_factor": 0.5,
+        "pairs_per_batch": 14, "loss_per": "pair", "checkpoint_each_epoch": True, "checkpoint_every": 1000,
+    },
+    {
+        "optimizer": "adam", "schedule": "constant",
+        "second_stage": {
+            "after_steps": 7, "optimizer": "sgd", "momentum": 0.5, "learning_rate": 0.1, "schedule": "halving",
+            "halving_unit": "steps", "halving_start": 9, "halving_interval": 2,
+        },
+    },
+]  # fmt: skip
 
 
 def name_of(kind: dict[str, Any]) -> str:
-    return f"{kind['optimizer']}, mean over {'steps' if 'average_decay' in kind else kind['average_checkpoints']}"
+    averaged = "steps" if "average_decay" in kind else kind.get("average_checkpoints", 1)
+    return f"{kind['optimizer']}{' then sgd' if 'second_stage' in kind else ''}, mean over {averaged}"
 
 
 def config_of(kind: dict[str, Any]) -> TrainConfig:

@@ -22,6 +22,7 @@ class Fixed:
     """A loader that repeats the same batches."""
 
     position = Position(0, 0)
+    batches_per_epoch = None
 
     def __init__(self, *batches: Batch) -> None:
         self.batches = batches
@@ -108,6 +109,68 @@ def test_the_gradient_is_the_mean_over_target_tokens_and_clipped_by_its_norm() -
     for name, expected in gradients(by_hand).items():
         torch.testing.assert_close(gradients(free)[name], expected, rtol=1e-5, atol=1e-6, msg=name)
         torch.testing.assert_close(gradients(clipped)[name], expected * 1e-3 / norm, rtol=1e-2, atol=0, msg=name)
+
+
+def test_the_gradient_per_pair_is_the_summed_gradient_over_the_number_of_pairs() -> None:
+    first, second = [([4, 5], [5, 4, 4]), ([6], [6])], [([4, 4, 4], [5, 7, 6, 5, 4])]
+    per_pair, per_token = tiny_model(), tiny_model()
+    changes = {"max_steps": 1, "clip_norm": 0.0, "accumulate": 2}
+    over(per_pair, [make_batch(first), make_batch(second)], loss_per="pair", **changes).run()
+    over(per_token, [make_batch(first), make_batch(second)], **changes).run()
+    for name, gradient in gradients(per_token).items():  # 12 target tokens with EOS, 3 pairs
+        torch.testing.assert_close(gradients(per_pair)[name], gradient * 12 / 3, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_training_ends_after_its_epochs() -> None:
+    run, seen = trainer(settings(pairs_per_batch=10, max_steps=1000, max_epochs=2.5, checkpoint_every=1000))
+    assert run.run() == "epochs"
+    assert seen.progress[-1].step == 10  # four batches an epoch
+    assert seen.progress[4].seconds_left == pytest.approx(seen.progress[4].seconds)
+
+
+def test_a_checkpoint_follows_each_epoch() -> None:
+    changes = {"pairs_per_batch": 10, "max_steps": 10, "checkpoint_every": 6, "checkpoint_each_epoch": True}
+    run, seen = trainer(settings(**changes))
+    run.run()
+    assert [saved.step for saved in seen.saved] == [4, 6, 8, 10]
+
+
+def test_halving_by_epochs_and_the_end_below_the_least_rate() -> None:
+    changes = {"schedule": "halving", "halving_start": 1, "halving_interval": 0.5, "min_learning_rate": 0.002}
+    config = settings(pairs_per_batch=10, max_steps=1000, warmup_steps=0, checkpoint_every=100, **changes)
+    run, seen = trainer(config)
+    assert run.run() == "rate"
+    rates = [progress.learning_rate for progress in seen.progress]
+    assert rates == pytest.approx([0.01] * 4 + [0.005] * 2 + [0.0025] * 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [1, 1, 1, 0.5, 0.5, 0.25]),  # not after the lower loss 2.5
+        ({"plateau_is_final": True}, [1, 1, 1, 0.5, 0.25, 0.125]),
+        ({"plateau_patience": 1}, [1, 1, 1, 1, 1, 1]),
+    ],
+    ids=str,
+)
+def test_a_plateau_of_the_dev_loss_lowers_the_rate(changes: dict[str, Any], expected: list[float]) -> None:
+    losses = [4.0, 3.0, 3.0, 2.5, 2.75, 2.0]
+    plateau = {"schedule": "plateau", "plateau_factor": 0.5, "warmup_steps": 0, **changes}
+    run, seen = trainer(settings(checkpoint_every=1, max_steps=6, **plateau), validate=scores_in_turn(*losses))
+    run.run()
+    rates = [progress.learning_rate / 0.01 for progress in seen.progress]
+    assert rates == pytest.approx(expected)
+
+
+def test_the_second_stage_has_its_own_optimizer_and_warm_up() -> None:
+    second = {"after_steps": 3, "optimizer": "sgd", "learning_rate": 0.5, "schedule": "constant", "warmup_steps": 2}
+    run, seen = trainer(settings(max_steps=6, warmup_steps=0, schedule="constant", second_stage=second))
+    run.run()
+    rates = [progress.learning_rate for progress in seen.progress]
+    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.25, 0.5, 0.5])
+    assert isinstance(run.train_step.optimizers.parts[0], torch.optim.SGD)
+    assert any(name.startswith("optimizer/") for name in seen.saved[0].training.tensors)
+    assert not any(name.startswith("optimizer/") for name in seen.saved[1].training.tensors)  # no momentum
 
 
 def test_saved_weights_are_the_mean_of_the_last_checkpoints() -> None:

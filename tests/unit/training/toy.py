@@ -14,7 +14,7 @@ from torch import Tensor
 
 from regard.config.schema import TrainConfig
 from regard.contract import Seq2Seq, VocabularySizes
-from regard.data.loader import Loader, Position
+from regard.data.loader import BatchSize, Loader, Position
 from regard.data.store import PairStore
 from regard.models import transformer2017
 from regard.training.distributed import SINGLE_PROCESS, ProcessGroup
@@ -132,7 +132,8 @@ def trainer(
         seen.saved.append(replace(saved, training=replace(saved.training, tensors=tensors)))
         seen.saved_weights.append(weights(saved.model))
 
-    loader = Loader(pairs(), config.tokens_per_batch, config.seed, position, rank=processes.rank, size=processes.size)
+    batch_size = BatchSize(config.tokens_per_batch, config.pairs_per_batch)
+    loader = Loader(pairs(), batch_size, config.seed, position, rank=processes.rank, size=processes.size)
     reporters: list[Reporter] = [seen] if signaller is None else [seen, signaller]
     torch.manual_seed(seed)
     return Trainer(

@@ -47,24 +47,24 @@ def export_onnx(checkpoint: Checkpoint, out: Path, *, int8: bool = False) -> str
         CheckpointError: The model cannot be traced, or the folder cannot be written.
         ConfigError: onnx or onnxscript is not installed.
     """
-    _check_installed()
-    model = copy.deepcopy(checkpoint.model).float().eval().requires_grad_(False)
-    with new_folder(out) as folder, torch.no_grad():
-        small, large = _Example.of(model, rows=4, length=6, steps=3), _Example.of(model, rows=5, length=9, steps=6)
-        encoder = export_graph(EncoderGraph(model), ["source"], [small.source], [large.source], folder / ENCODER)
-        step_graph = StepGraph(model, small.state)
-        names = ["tokens", *step_graph.names]
-        step = export_graph(step_graph, names, small.step_inputs, large.step_inputs, folder / STEP)
-        (folder / FILE).write_text(as_json(manifest(checkpoint, encoder, step, int8=int8)), encoding="utf-8")
-        checkpoint.tokenizers.save(folder)
-        if int8:
-            quantize_weights(folder / ENCODER)
-            quantize_weights(folder / STEP)
+    model = frozen_copy(checkpoint)
+    with torch.no_grad():
+        small, large = Example.pair(model)
+        encoder = Traceable(EncoderGraph(model), ["source"], [small.source], [large.source])
+        graph = StepGraph(model, small.state)
+        step = Traceable(graph, ["tokens", *graph.names], small.step_inputs, large.step_inputs)
+        write_export(checkpoint, out, encoder, step, int8=int8)
     return USAGE.format(folder=str(out))
 
 
+def frozen_copy(checkpoint: Checkpoint) -> Seq2Seq:
+    """Return the model as it is traced: float32, without gradients. Raise ConfigError if a package is missing."""
+    _check_installed()
+    return copy.deepcopy(checkpoint.model).float().eval().requires_grad_(False)
+
+
 @dataclass(frozen=True)
-class _Example:
+class Example:
     """Inputs of both graphs. Two examples of other sizes show which axes have no fixed size."""
 
     source: Tensor  # (N, S)
@@ -72,7 +72,7 @@ class _Example:
     state: State
 
     @classmethod
-    def of(cls, model: Seq2Seq, rows: int, length: int, steps: int) -> _Example:
+    def of(cls, model: Seq2Seq, rows: int, length: int, steps: int) -> Example:
         """Return an example with this many rows, after this many steps."""
         source = torch.full((rows, length), EOS)
         source[0, -1] = PAD
@@ -82,10 +82,37 @@ class _Example:
             state = model.decoder.step(tokens, state).state
         return cls(source, tokens, state)
 
+    @classmethod
+    def pair(cls, model: Seq2Seq) -> tuple[Example, Example]:
+        """Return a small and a large example: no size is the same in both, unless it is fixed."""
+        return cls.of(model, rows=4, length=6, steps=3), cls.of(model, rows=5, length=9, steps=6)
+
     @property
     def step_inputs(self) -> list[Leaf]:
         """The inputs of the graph of a step."""
         return [self.tokens, *(leaf.value for leaf in named_leaves(self.state))]
+
+
+@dataclass(frozen=True)
+class Traceable:
+    """A graph to trace: the names of its inputs, and two examples of them; see `Example.pair`."""
+
+    graph: nn.Module
+    names: Sequence[str]
+    small: Sequence[Leaf]
+    large: Sequence[Leaf]
+
+
+def write_export(checkpoint: Checkpoint, out: Path, encoder: Traceable, step: Traceable, *, int8: bool = False) -> None:
+    """Trace the graphs of a run and write them to the folder `out`, with the manifest and the tokenizers."""
+    with new_folder(out) as folder:
+        encoder_spec, step_spec = export_graph(encoder, folder / ENCODER), export_graph(step, folder / STEP)
+        description = manifest(checkpoint, encoder_spec, step_spec, int8=int8)
+        (folder / FILE).write_text(as_json(description), encoding="utf-8")
+        checkpoint.tokenizers.save(folder)
+        if int8:
+            quantize_weights(folder / ENCODER)
+            quantize_weights(folder / STEP)
 
 
 _AXES = {(4, 5): "rows", (6, 9): "source_length", (3, 6): "target_length", (4, 7): "next_target_length"}
@@ -100,21 +127,13 @@ def _spec(name: str, small: Leaf, large: Leaf) -> TensorSpec:
     return TensorSpec(name, str(small.dtype).removeprefix("torch."), tuple(shape))
 
 
-def export_graph(
-    graph: nn.Module, names: Sequence[str], small: Sequence[Leaf], large: Sequence[Leaf], path: Path
-) -> GraphSpec:
+def export_graph(traceable: Traceable, path: Path) -> GraphSpec:
     """Trace a graph with the small example, and write it with axes that differ between the examples dynamic.
-
-    Args:
-        graph: A module that returns tensors by name.
-        names: The names of its inputs.
-        small: Inputs.
-        large: Inputs of other sizes, those in `_AXES`.
-        path: The file to write.
 
     Raises:
         CheckpointError: The model cannot be traced.
     """
+    graph, names, small, large = traceable.graph, traceable.names, traceable.small, traceable.large
     outputs, large_outputs = graph(*small), graph(*large)
     inputs = list(map(_spec, names, small, large))
     # The graph is the same for smaller sizes, but PyTorch has special cases for sizes such as 1, which it must exclude.
@@ -130,6 +149,8 @@ def export_graph(
             program = torch.export.export(
                 graph, tuple(small), dynamic_shapes=_by_parameter(graph, shapes), strict=False
             )
+            # PyTorch 2.9 compiles checks of example inputs into the graph, which fail for a forward with *arguments
+            program.example_inputs = None
             onnx_program = torch.onnx.export(
                 program,
                 input_names=list(names),
@@ -158,13 +179,12 @@ def export_graph(
 
 
 def _by_parameter(graph: nn.Module, shapes: Sequence[Any]) -> dict[str, Any]:
-    *parameters, last = inspect.signature(graph.forward).parameters.values()
-    if last.kind is not inspect.Parameter.VAR_POSITIONAL:
-        parameters.append(last)
-    by_name = {parameter.name: shape for parameter, shape in zip(parameters, shapes, strict=False)}
-    if last.kind is inspect.Parameter.VAR_POSITIONAL:
-        by_name[last.name] = tuple(shapes[len(parameters) :])
-    return by_name
+    """Return the shapes by the names of the parameters of `forward`; a variadic one has all that are left."""
+    parameters = list(inspect.signature(graph.forward).parameters.values())[: len(shapes)]
+    return {
+        parameter.name: tuple(shapes[place:]) if parameter.kind is inspect.Parameter.VAR_POSITIONAL else shapes[place]
+        for place, parameter in enumerate(parameters)
+    }
 
 
 def _first_line(error: Exception) -> str:

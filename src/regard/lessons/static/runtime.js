@@ -45,6 +45,14 @@ export class Model {
   // A transformer2017's greedy output with the values of every step: `values` by the names of trace.py, each { dims, data },
   // `logits` (T rows), and the most probable tokens of each row, of the model (`candidates`) and of earlier states (`lens`).
   trace(text) { return call("trace", { folder: this.folder, text }); }
-  // A translation, and how the search got there: { pieces, unknown, hypotheses, trace, empty, fed }; see search.js and strategies.js.
+  // The attention of the greedy output, and how much each source token matters: see worker.js.
+  occlude(text) { return call("occlude", { folder: this.folder, text }); }
+  // The token ids of a text on the target side.
+  targetIds(text) { return call("targetIds", { folder: this.folder, text }); }
+  // The greedy output of a model in a folder `steered`, with changes: `weights` to the source by step, which replace
+  // those of all heads; `forced` ids by step; and `scales` of heads, an array (layers x heads) for each of `encoder`,
+  // `decoder` and `source`. Each step has its `own` weights and probabilities and those that are `used`.
+  steer(text, changes = {}) { return call("steer", { folder: this.folder, text, changes }); }
+  // The translations, and how the search got there: { pieces, unknown, hypotheses, trace, empty, fed }; see search.js and strategies.js.
   search(text, settings = {}, topBeams = 1) { return call("search", { folder: this.folder, text, settings, topBeams }); }
 }

@@ -1,11 +1,11 @@
 // Runs models with onnxruntime-web, on one thread, apart from the page. See runtime.js for the messages.
 import * as ort from "./ort/ort.wasm.bundle.min.mjs";
-import { beamSearch, lengthLimit } from "./search.js";
+import { beamSearch, bestTokens, lengthLimit } from "./search.js";
 import { exactSearch, lookaheadSearch } from "./strategies.js";
 import { makeTokenizer } from "./tokenizers.js";
 
 const BOS = 1, EOS = 2, UNK = 3;
-const CANDIDATES = 5; // of a position, in a trace
+const CANDIDATES = 5; // of a step that is steered, and of a position in a trace
 const COLUMNS = 256; // of logits, in a trace
 const models = new Map(); // promises, by folder
 let runtime = null;
@@ -44,10 +44,23 @@ function load(folder) {
 
 const int64 = (numbers, dims) => new ort.Tensor("int64", BigInt64Array.from(numbers, BigInt), dims);
 
-async function encode(model, text) {
+const float32 = (numbers, dims) => new ort.Tensor("float32", Float32Array.from(numbers), dims);
+
+// Encode sources of equal length. A graph that can be steered takes the scales (layers, heads) of the encoder's heads.
+async function encodeAll({ manifest, encoder }, sources, scale = null) {
+  const feeds = { source: int64(sources.flat(), [sources.length, sources[0].length]) };
+  const [, input] = manifest.encoder.inputs;
+  if (input) {
+    const heads = input.shape.slice(1);
+    const ones = Array(heads[0] * heads[1]).fill(1);
+    feeds[input.name] = float32(sources.flatMap(() => scale ?? ones), [sources.length, ...heads]);
+  }
+  return encoder.run(feeds);
+}
+
+async function encode(model, text, scale = null) {
   const ids = [...model.source.encode(text), EOS];
-  const tensors = await model.encoder.run({ source: int64(ids, [1, ids.length]) });
-  return { ids, tensors };
+  return { ids, tensors: await encodeAll(model, [ids], scale) };
 }
 
 // A tensor whose first axis has the given rows of another one; one without axes is shared by all rows.
@@ -61,16 +74,18 @@ function selectRows(tensor, rows) {
 
 const rowsOf = ({ dims, data }) => Array.from({ length: dims[0] }, (_, row) => data.subarray((row * data.length) / dims[0], ((row + 1) * data.length) / dims[0]));
 
-// What the searches call: the decoder of one encoded sentence. A step goes on from the last one, or from a given state.
-function makeDecoder({ manifest, step }, tensors) {
+// What the searches call: the decoder of one encoded sentence, or with `isBatch` of one for each row. A step goes on from
+// the last one, or from a given state; `changed` has tensors that replace those of the memory.
+function makeDecoder({ manifest, step }, tensors, isBatch = false) {
   const first = (name) => tensors[name];
   const memory = Object.fromEntries(manifest.memory.map((name) => [name, first(name)]));
   let state = Object.fromEntries(manifest.state.map(({ input }) => [input, first(input)]));
   return {
-    async step(tokens, parents, from = state) {
+    start: state,
+    async step(tokens, parents, from = state, changed = {}) {
       const feeds = { tokens: int64(tokens, [tokens.length]) };
       for (const [name, tensor] of Object.entries(from)) feeds[name] = selectRows(tensor, parents);
-      for (const [name, tensor] of Object.entries(memory)) feeds[name] = selectRows(tensor, tokens.map(() => 0));
+      for (const [name, tensor] of Object.entries({ ...memory, ...changed })) feeds[name] = selectRows(tensor, tokens.map((_, row) => (isBatch ? row : 0)));
       for (const name of Object.keys(feeds)) if (!step.inputNames.includes(name)) delete feeds[name];
       const outputs = await step.run(feeds);
       state = Object.fromEntries(manifest.state.map(({ input, output }) => [input, outputs[output]]));
@@ -123,7 +138,87 @@ function candidatesOf(tokenizer, logits, tokens) {
   });
 }
 
+// Decode greedily with a model whose attention can be changed; see Model.steer in runtime.js.
+async function steer(model, text, { weights = {}, forced = {}, scales = {} }) {
+  const { ids, tensors } = await encode(model, text, scales.encoder);
+  const limit = lengthLimit(ids.length - 1, model.manifest.search);
+  const shapes = Object.fromEntries(["source_scale", "self_scale"].filter((name) => tensors[name]).map((name) => [name, tensors[name].dims]));
+  const always = {};
+  if (scales.source) always.source_scale = float32(scales.source, shapes.source_scale);
+  if (scales.decoder && shapes.self_scale) always.self_scale = float32(scales.decoder, shapes.self_scale);
+  const decoder = makeDecoder(model, tensors);
+  const steps = [];
+  for (let [token, state] = [BOS, decoder.start]; token !== EOS && steps.length < limit;) {
+    const own = await decoder.step([token], [0], state, always);
+    const given = weights[steps.length];
+    const used = given?.length === ids.length ? await decoder.step([token], [0], state, { ...always, ...replacement(given, tensors) }) : own;
+    state = used.state;
+    const isForced = steps.length in forced;
+    token = isForced ? forced[steps.length] : bestTokens(used.rows[0], 1)[0].id;
+    const candidates = [token, ...[own, used].flatMap(({ rows: [row] }) => bestTokens(row, CANDIDATES).map(({ id }) => id))];
+    steps.push({
+      token,
+      piece: model.target.pieces([token])[0],
+      isForced,
+      best: bestTokens(own.rows[0], 1)[0].id, // with its own weights
+      own: own.attention?.[0],
+      used: used.attention?.[0],
+      candidates: [...new Set(candidates)].map((id) => ({ id, piece: model.target.pieces([id])[0], own: Math.exp(own.rows[0][id]), used: Math.exp(used.rows[0][id]) })),
+      logProbability: used.rows[0][token],
+    });
+  }
+  return { pieces: model.source.pieces(ids), unknown: ids.filter((id) => id === UNK).length, steps, output: model.target.decode(steps.map((step) => step.token)) };
+}
+
+// The tensors that replace the weights of all heads by others: each head becomes 0 times its own plus these.
+function replacement(given, { source_scale: scale, source_added: added }) {
+  const heads = added.data.length / given.length;
+  return { source_scale: float32(Array(scale.data.length).fill(0), scale.dims), source_added: float32(Array.from({ length: heads }, () => given).flat(), added.dims) };
+}
+
+// The log-probabilities of the tokens of an output given each of several sources of equal length, and the attention of
+// each step, (tokens) of rows.
+async function score(model, sources, output) {
+  const decoder = makeDecoder(model, await encodeAll(model, sources), true);
+  const [scores, attention] = [[], []];
+  for (const [place, token] of output.entries()) {
+    const before = place ? output[place - 1] : BOS;
+    const step = await decoder.step(sources.map(() => before), sources.map((_, row) => row));
+    scores.push(step.rows.map((row) => row[token]));
+    attention.push(step.attention);
+  }
+  return { scores, attention };
+}
+
 const KINDS = {
+  async steer({ folder, text, changes }) {
+    return steer(await load(folder), text, changes);
+  },
+  async targetIds({ folder, text }) {
+    return (await load(folder)).target.encode(text);
+  },
+  // The greedy output, and for each of its tokens the attention to each source token, and by how much its
+  // log-probability falls if that source token is replaced by the unknown one, or removed.
+  async occlude({ folder, text }) {
+    const model = await load(folder);
+    const { ids, tensors } = await encode(model, text);
+    const settings = { ...model.manifest.search, beam_size: 1 };
+    const { hypotheses: [{ tokens, isFinished }] } = await beamSearch(makeDecoder(model, tensors), lengthLimit(ids.length - 1, settings), settings);
+    const output = isFinished ? [...tokens, EOS] : tokens;
+    const { scores, attention } = await score(model, [ids], output);
+    const hidden = (middle) => ids.slice(0, -1).map((_, place) => [...ids.slice(0, place), ...middle, ...ids.slice(place + 1)]);
+    const falls = async (sources) => (sources.length ? (await score(model, sources, output)).scores.map((row, place) => row.map((value) => scores[place][0] - value)) : output.map(() => []));
+    return {
+      pieces: model.source.pieces(ids),
+      unknown: ids.filter((id) => id === UNK).length,
+      output: model.target.decode(tokens),
+      outputPieces: model.target.pieces(output),
+      probabilities: scores.map(([value]) => Math.exp(value)),
+      attention: attention.map((rows) => rows?.[0] ?? null),
+      replaced: await falls(hidden([UNK])),
+      removed: await falls(hidden([])),
+    };
+  },
   async load({ folder }) {
     return (await load(folder)).manifest;
   },

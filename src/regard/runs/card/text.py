@@ -162,11 +162,13 @@ def _training(facts: CardFacts) -> Iterator[str]:
         yield NOT_KNOWN
         return
     train, record = facts.config.train, facts.record.training
-    yield f"- steps of this checkpoint: {facts.step:,}, of about {train.tokens_per_batch * train.accumulate:,} tokens"
-    yield (
-        f"- optimizer: {train.optimizer}, learning rate {train.learning_rate:g}, schedule {train.schedule}, "
-        f"precision {train.precision}"
-    )
+    pairs, tokens = train.pairs_per_batch, train.tokens_per_batch
+    size = f"{pairs * train.accumulate:,} pairs" if pairs else f"about {tokens * train.accumulate:,} tokens"
+    yield f"- steps of this checkpoint: {facts.step:,}, of {size}"
+    stages = [train, *([train.second_stage] if train.second_stage else [])]
+    described = [f"{s.optimizer}, learning rate {s.learning_rate:g}, schedule {s.schedule}" for s in stages]
+    after = f", then after {train.second_stage.after_steps:,} steps " if train.second_stage else ""
+    yield f"- optimizer: {after.join(described)}, precision {train.precision}"
     if record is not None:
         processes = f", {record.processes} processes" if record.processes > 1 else ""
         minutes = record.seconds / 60
