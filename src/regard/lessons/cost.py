@@ -182,7 +182,8 @@ def counted(compute: Callable[[], Any]) -> tuple[Any, Count]:
                 depths[address] = depth if is_view or not inputs else depth + 1
             return result
 
-    with sdpa_kernel(SDPBackend.MATH), ChainCounter(), FlopCounterMode(display=False) as counter:
+    chain_counter: Any = ChainCounter
+    with sdpa_kernel(SDPBackend.MATH), chain_counter(), FlopCounterMode(display=False) as counter:
         result = compute()
     chain = max((depths.get(address, 0) for address in addresses(result)), default=0)
     return result, Count(counter.get_total_flops(), chain)
