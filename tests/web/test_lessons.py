@@ -26,9 +26,11 @@ from regard.decoding import strategies
 from regard.decoding.strategies import SearchInput
 from regard.interop.onnx.manifest import describe_tokenizer
 from regard.interop.onnx.runtime import Graph, OnnxDecoder, OnnxEncoder, OnnxModel
-from regard.lessons.export import export_model, write_examples
+from regard.lessons.export import dev_sources, export_model, write_examples
+from regard.lessons.own_run import prepare_run, step_scores
 from regard.lessons.pages import FOLDER, lessons
 from regard.lessons.server import LessonServer, pages
+from regard.lessons.what_if import kendall
 from regard.special_tokens import BOS, EOS, UNK
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, VocabularyTokenizer, WordTokenizer
@@ -326,8 +328,7 @@ def test_the_readers_own_run_translates_in_the_page(
     page, _ = _watched
     for run_folder in models:
         folder = tmp_path / run_folder.name
-        export_model(run_folder, folder)
-        write_examples(run_folder, folder)
+        prepare_run(run_folder, folder)
         assert json.loads((folder / "examples.json").read_text(encoding="utf-8"))
         with LessonServer(0, pages(folder)) as own:
             threading.Thread(target=own.serve_forever, daemon=True).start()
@@ -347,17 +348,97 @@ def test_the_readers_own_run_translates_in_the_page(
             expected = [best, *best.alternatives]
             assert [beam["output"] for beam in shown] == [beam.text for beam in expected]
             assert [best["score"] for best in shown] == pytest.approx([beam.score for beam in expected], abs=1e-4)
-            visit(page, own, "6-transformer")
-            status = page.locator("[data-figure=flow] .status")
-            if run_folder.name == "transformer2017":
-                expect(page.locator("[data-figure=flow]").get_by_label("your run")).to_be_checked()
-                page.locator("[data-figure=flow]").get_by_label("Source", exact=True).fill(text)
-                expect(status).to_contain_text("Block 1 of 29, Source tokens: 5 numbers")
-                page.locator("[data-figure=flow]").get_by_role("slider", name="Block", exact=True).fill("3")
-                expect(status).to_contain_text("5 × 32 + 5 × 32 → 5 × 32")
-            else:
-                expect(page.locator("[data-figure=flow]")).to_contain_text(f"Your run is a {run_folder.name}.")
-                expect(status).to_contain_text("13 numbers")
+            check_scores_of_the_run(page, own, run_folder)
+            check_heads_of_the_run(page, own, run_folder)
+            check_blocks_of_the_run(page, own, run_folder, text)
+            visit(page, own, "7-search")
+            figure = page.locator("[data-figure=search]")
+            figure.get_by_label("your run").check()
+            figure.get_by_label("Source", exact=True).fill(text)
+            drawing = figure.locator("svg[role=img]")
+            expect(drawing).to_have_attribute("aria-label", re.compile(f"for the source {text} "))
+            best = translator.translate(text, beam_size=2, length_penalty=0.0, patience=1)
+            figure.get_by_role("button", name="To the end").click()
+            expect(figure.locator(".status")).to_contain_text(f"Result: {best.text}.")
+            expect(drawing).to_have_attribute("aria-label", re.compile(f"Finished: {best.text},"))
+            visit(page, own, "2-alignment")
+            expect(page.locator(".foot")).to_contain_text("Your run is not shown: it keeps its last two checkpoints")
+            page.goto("about:blank")
+            own.shutdown()
+
+
+def check_scores_of_the_run(page: Page, server: LessonServer, run_folder: Path) -> None:
+    """Check that the weights of lesson 3 are those of the run, or that the figure says why there are none."""
+    visit(page, server, "3-scores")
+    figure = page.locator("[data-figure=scores]")
+    if run_folder.name != "bahdanau2014":
+        expect(figure.locator(".foot")).to_contain_text("Your run is not shown: the attention of transformer2017 is ")
+        return
+    figure.get_by_label("your run").check()
+    figure.get_by_role("slider", name="Output token").fill("2")
+    drawing = figure.locator("svg[role=img]")
+    expect(drawing).to_have_attribute("aria-label", re.compile("for output token 2: "))
+    label = drawing.get_attribute("aria-label")
+    measured = step_scores(run_folder, dev_sources(run_folder))["sentences"][0]
+    maps = regard.attend(regard.load(run_folder), measured["text"], beam_size=1)
+    shown = [float(weight) for weight in re.findall(r"weight ([0-9.]+)[;.]", str(label))]
+    assert shown == pytest.approx(maps.mean[1].tolist(), abs=2e-3)
+
+
+def check_heads_of_the_run(page: Page, server: LessonServer, run_folder: Path) -> None:
+    """Check that lesson 5 shows the heads of a Transformer, and says why it shows none of another run."""
+    visit(page, server, "5-heads")
+    figure = page.locator("[data-figure=heads]")
+    if run_folder.name == "bahdanau2014":
+        expect(figure.locator(".foot")).to_contain_text("Your run is not shown: bahdanau2014 has no self-attention")
+        return
+    figure.get_by_label("your run").check()
+    figure.get_by_label("decoder to source").check()
+    figure.locator("[data-pick='3']").first.click()
+    greedy = regard.load(run_folder).translate(figure.get_by_label("Source", exact=True).input_value(), beam_size=1)
+    expect(figure.locator(".status")).to_have_text(f"Output: {greedy.text}. Layer 2, head 2.")
+
+
+def check_blocks_of_the_run(page: Page, server: LessonServer, run_folder: Path, text: str) -> None:
+    """Check that lesson 6 walks through a transformer2017, and says why it does not walk through another run."""
+    visit(page, server, "6-transformer")
+    figure = page.locator("[data-figure=flow]")
+    status = figure.locator(".status")
+    if run_folder.name == "bahdanau2014":
+        expect(figure.locator(".foot")).to_contain_text("Your run is not shown: bahdanau2014 ")
+        expect(status).to_contain_text("13 numbers")
+        return
+    figure.get_by_label("your run").check()
+    figure.get_by_label("Source", exact=True).fill(text)
+    expect(status).to_contain_text("Block 1 of 29, Source tokens: 5 numbers")
+    figure.get_by_role("slider", name="Block", exact=True).fill("3")
+    expect(status).to_contain_text("5 × 32 + 5 × 32 → 5 × 32")
+
+
+@pytest.mark.slow
+def test_the_attention_of_the_readers_own_run_is_changed(
+    _watched: tuple[Page, Watch], watch: Watch, models: list[Path], tmp_path: Path
+) -> None:
+    page, _ = _watched
+    for run_folder in models:
+        folder = tmp_path / run_folder.name
+        export_model(run_folder, folder)
+        write_examples(run_folder, folder)
+        with LessonServer(0, pages(folder)) as own:
+            threading.Thread(target=own.serve_forever, daemon=True).start()
+            visit(page, own, "4-what-if")
+            weights, occluded = (page.locator(f"[data-figure={name}]") for name in ("weights", "occlusion"))
+            expect(weights.get_by_label("your run")).to_be_checked()
+            text = "one two three four"
+            greedy = regard.load(run_folder).translate(text, beam_size=1).text
+            weights.get_by_label("Source", exact=True).fill(text)
+            expect(weights.locator(".status")).to_contain_text(f"Output: {greedy}.")
+            chips = weights.get_by_role("group", name="Weights of the source words in this step").get_by_role("button")
+            chips.nth(3).drag_to(chips.nth(0))
+            expect(weights.locator(".status")).to_contain_text("With its own weights it would write ")
+            occluded.get_by_label("your run").check()
+            occluded.get_by_label("Source", exact=True).fill(text)
+            expect(occluded.locator(".status")).to_contain_text("the largest weight is on ")
             page.goto("about:blank")
             own.shutdown()
 
@@ -615,6 +696,13 @@ def test_occlusion_in_the_page_is_that_of_the_model(page: Page, server: LessonSe
             hidden = scores([*words[:place], *middle, *words[place + 1 :]])
             falls = [before - after for before, after in zip(plain, hidden, strict=True)]
             assert [row[place] for row in shown[how]] == pytest.approx(falls, abs=1e-4)
+    pairs = [[row[:-1], falls] for row, falls in zip(shown["attention"], shown["replaced"], strict=True)]
+    correlations = run(
+        page,
+        "const { kendall } = await load('figure_occlusion.js'); return argument.map((pair) => kendall(...pair));",
+        pairs,
+    )
+    assert correlations == pytest.approx([kendall(np.array(row), np.array(falls)) for row, falls in pairs])
 
 
 def test_weight_moves_by_mouse_press_and_key_and_words_are_forced(page: Page, server: LessonServer) -> None:

@@ -205,16 +205,24 @@ def test_the_models_of_the_page_are_those_of_the_other_lessons() -> None:
 class OneWord:
     """A model whose output has as many tokens as it has sources, each of which depends on one source token."""
 
+    def __init__(self) -> None:
+        self.sources: list[list[int]] = []
+
     def scores(self, sources: list[list[int]], output: list[int]) -> np.ndarray[Any, Any]:
+        self.sources = sources
         return np.array([[-1.0 if token in source else -3.0 for token in output] for source in sources])
 
 
 def test_occlusion_falls_where_the_word_that_matters_is_hidden() -> None:
     decoded: Any = type("Decoded", (), {"source": [7, 8, 9, EOS], "output": [8, 7, EOS]})
-    expected = [[0, 2, 0], [2, 0, 0], [0, 0, 0]]
-    for how in ("replaced", "removed"):
-        assert occlusion(OneWord(), decoded, how).tolist() == expected  # type: ignore[arg-type]
-    assert UNK not in decoded.source
+    hidden = {
+        "replaced": [[UNK, 8, 9, EOS], [7, UNK, 9, EOS], [7, 8, UNK, EOS]],
+        "removed": [[8, 9, EOS], [7, 9, EOS], [7, 8, EOS]],
+    }
+    for how, sources in hidden.items():
+        model: Any = OneWord()
+        assert occlusion(model, decoded, how).tolist() == [[0, 2, 0], [2, 0, 0], [0, 0, 0]]
+        assert model.sources == sources
 
 
 def test_rank_correlation() -> None:

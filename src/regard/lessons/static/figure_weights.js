@@ -14,7 +14,7 @@ export async function draw(place) {
   const state = { task: tasks[RUN] ? RUN : "phrases", example: 0, source: "", step: 0, weights: {}, forced: {}, picked: null, plain: null, result: null, turn: 0 };
   const frame = new Frame(place, {
     name: "weights",
-    caption: "The weights of the chosen step, its own and those that are used; the most probable next words with both; and the output before and after your changes. ◂ marks the word that is written. A word that differs is underlined. ⏎ is the end token. At the bottom: what becomes of the outputs if the weights of every step are changed, and how often all weight of a single step can be put on another token without changing the word.",
+    caption: "The weights of the chosen step, its own and those that are used; the most probable next words with both; and the output before and after your changes. ◂ marks the word that is written. A word that differs is underlined. ⏎ is the end token. At the bottom: what becomes of the outputs if the weights of every step are changed, and how often all weight of a single step can be put on another token without changing the word; “on noun”: all weight of an article's step goes to its noun.",
     note: `The model runs in this page; it decodes greedily. The shares are measured on ${sentences} test sentences.${note}`,
   }, paint);
   const field = html("input", { type: "text", spellcheck: "false", autocomplete: "off", oninput: () => {

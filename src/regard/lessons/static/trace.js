@@ -39,7 +39,7 @@ export async function addSource(frame, use) {
       models[RUN] = new Model("../run");
       examples[RUN] = await fetchJson("../run/examples.json");
       state.model = RUN;
-    } else frame.controls.append(html("p", {}, `Your run is a ${architecture}. This figure needs a transformer2017, so it shows the model of the lesson.`));
+    } else frame.drawing.closest(".figure").querySelector(".foot p").append(` Your run is not shown: ${architecture} is not the Transformer of 2017.`);
   }
   const field = html("input", { type: "text", spellcheck: "false", autocomplete: "off", oninput: () => run() });
   const row = html("div", { class: "row" }, html("label", { class: "grow" }, html("span", {}, "Source"), field), button("Another", () => {

@@ -122,6 +122,21 @@ async function search(model, tensors, limit, settings, topBeams) {
   return { ...result, empty };
 }
 
+// The trace with the piece of every candidate, and the text of every one that has ended.
+function withTexts(trace, tokenizer) {
+  let rows = [[]]; // tokens of the prefixes that a step continues
+  return trace.map((step) => {
+    const prefixes = step.candidates.map(({ row, token }) => [...rows[row], token]);
+    rows = prefixes.filter((_, place) => step.candidates[place].fate === "kept");
+    const candidates = step.candidates.map((candidate, place) => ({
+      ...candidate,
+      piece: tokenizer.pieces([candidate.token])[0],
+      text: candidate.fate === "ended" ? tokenizer.decode(prefixes[place]) : null,
+    }));
+    return { ...step, candidates };
+  });
+}
+
 const plain = (tensors) => Object.fromEntries(Object.entries(tensors).map(([name, { dims, data }]) => [name, { dims: [...dims], data: Array.from(data, Number) }]));
 
 // The weights (layers, heads, ...) of one row.
@@ -240,7 +255,7 @@ const KINDS = {
       unknown: ids.filter((id) => id === UNK).length,
       empty,
       fed,
-      trace: trace.map((step) => ({ ...step, candidates: step.candidates.map((candidate) => ({ ...candidate, piece: model.target.pieces([candidate.token])[0] })) })),
+      trace: withTexts(trace, model.target),
       hypotheses: hypotheses.map((best) => ({
         ...best,
         output: model.target.decode(best.tokens),
