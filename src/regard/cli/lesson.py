@@ -48,11 +48,10 @@ def lesson(
 
             resolve_checkpoint(run)  # report a wrong path before PyTorch is imported
             with status("exporting the run"):
-                from regard.lessons.export import export_model, write_examples
+                from regard.lessons.own_run import prepare_run
 
                 folder = Path(temporary) / "run"
-                export_model(run, folder)
-                write_examples(run, folder)
+                prepare_run(run, folder)
         served.update(pages(folder))
         say(f"lessons: {server.address} (Ctrl-C stops the server)")
         if browser:

@@ -18,6 +18,7 @@ from regard.config.data import DataConfig as DataConfig
 from regard.config.data import Section as Section
 from regard.config.names import NameOf, used_plugins
 from regard.config.optimization import MAX_EPOCHS, MAX_STEPS, OptimizationConfig, SecondStageConfig
+from regard.config.patterns import compile_pattern
 from regard.plugins.registry import find_plugin
 
 MAX_WIDTH = 1 << 17  # of a layer, an embedding or a feed-forward network
@@ -33,8 +34,8 @@ class TokenizerConfig(Section):
 
     kind: Annotated[str, NameOf("tokenizers")] = Field(
         "unigram",
-        description="Tokenizer: SentencePiece `unigram` or `bpe`, `character`, whitespace-separated `word`, or UTF-8 "
-        "`byte`. `marian` is set only by `regard import`.",
+        description="Tokenizer: SentencePiece `unigram` or `bpe`, `character`, whitespace-separated `word`, UTF-8 "
+        "`byte`, or the matches of a `pattern`. `marian` is set only by `regard import`.",
     )
     target_kind: Annotated[str | None, NameOf("tokenizers", without=("marian",))] = Field(
         None, description="Tokenizer of the target side, if it differs from `kind`. Requires `joint = false`."
@@ -44,9 +45,26 @@ class TokenizerConfig(Section):
         ge=8,
         le=MAX_VOCABULARY,
         description="Vocabulary size, special tokens included. Exact for `unigram` and `bpe`, a maximum for "
-        "`character` and `word`; `byte` ignores it.",
+        "`character`, `word` and `pattern`; `byte` ignores it.",
+    )
+    pattern: str | None = Field(
+        None,
+        max_length=10_000,
+        description="Regular expression of the tokenizer `pattern`: each match is a token, and so is each character "
+        "between matches.",
     )
     joint: bool = Field(True, description="Share one vocabulary between source and target.")
+
+    @model_validator(mode="after")
+    def _check_pattern(self) -> Self:
+        kinds = {self.kind, self.target_kind}
+        if self.pattern is None and "pattern" in kinds:
+            raise ValueError("the tokenizer `pattern` needs a regular expression: set `pattern`")
+        if self.pattern is not None and "pattern" not in kinds:
+            raise ValueError(f"`pattern` is for the tokenizer `pattern`, and the tokenizer is `{self.kind}`")
+        if self.pattern is not None:
+            compile_pattern(self.pattern)
+        return self
 
     @model_validator(mode="after")
     def _check_joint(self) -> Self:

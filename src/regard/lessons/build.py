@@ -45,7 +45,12 @@ def build(runs: Path, output: Path, names: Sequence[str] = ()) -> None:
             from regard.lessons.export import export_model
 
             with ablate(model.without):
-                export_model(folder / "run", output / "models" / model.name, is_steered=model.is_steered)
+                export_model(
+                    folder / "run",
+                    output / "models" / model.name,
+                    is_steered=model.is_steered,
+                    with_trace=model.with_trace,
+                )
     for name, measure in FIGURES.items():
         if not names or name in names:
             print(f"measuring {name}", flush=True)

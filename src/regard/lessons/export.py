@@ -22,13 +22,14 @@ TOKENIZERS = ("unigram", "bpe", "byte", "character", "word")
 """The kinds of tokenizers that `static/tokenizers.js` has."""
 
 
-def export_model(run: Path, folder: Path, *, is_steered: bool = True) -> None:
+def export_model(run: Path, folder: Path, *, is_steered: bool = True, with_trace: bool = True) -> None:
     """Export a run's best checkpoint into `folder`, which is replaced.
 
     Args:
         run: The folder of a run or checkpoint.
         folder: The folder to write.
         is_steered: Also write `steered/`, the same model with inputs that change its attention, if it has any.
+        with_trace: Also write the graph of lesson 6, if the model is a Transformer.
 
     Raises:
         CheckpointError: The run cannot be read or exported.
@@ -38,6 +39,7 @@ def export_model(run: Path, folder: Path, *, is_steered: bool = True) -> None:
     from regard.checkpoints.run_folder import resolve_checkpoint
     from regard.interop.onnx.export import export_onnx
     from regard.lessons.steering import export_steered
+    from regard.lessons.trace import add_trace
 
     checkpoint = load_checkpoint(resolve_checkpoint(run))
     check_tokenizers(checkpoint.tokenizers, run)
@@ -49,13 +51,16 @@ def export_model(run: Path, folder: Path, *, is_steered: bool = True) -> None:
     if is_steered:
         with suppress(CheckpointError):  # of a plugin's decoder that can be traced only as it is
             export_steered(checkpoint, folder / STEERED)
+    if with_trace:
+        add_trace(checkpoint, folder)
 
 
 def check_tokenizers(tokenizers: Tokenizers, run: Path) -> None:
     """Raise ConfigError if a page cannot encode a run's sources or decode its outputs."""
     for side, tokenizer in (("source", tokenizers.source), ("target", tokenizers.target)):
         if tokenizer.kind not in TOKENIZERS:
-            reason = "comes with an imported model" if tokenizer.kind == "marian" else "is a plugin's"
+            reasons = {"marian": "comes with an imported model", "pattern": "has a regular expression for Python"}
+            reason = reasons.get(tokenizer.kind, "is a plugin's")
             raise ConfigError(
                 f"the {side} side's tokenizer, `{tokenizer.kind}`, {reason} and does not run in a page",
                 where=run,
@@ -63,20 +68,27 @@ def check_tokenizers(tokenizers: Tokenizers, run: Path) -> None:
             )
 
 
-def write_examples(run: Path, folder: Path) -> None:
-    """Write sources of the run's dev set as `examples.json`; none if the run has no readable dev set."""
+def dev_sources(run: Path) -> list[str]:
+    """Return the printable sources of the run's dev set, none twice; none at all if it cannot be read."""
     from regard.checkpoints.run_folder import PREPARED, RunFolder
     from regard.corpus.tagged import split_tags
     from regard.files import read_regular_file
 
     try:
         table = json.loads(read_regular_file(RunFolder(run).data / PREPARED))
-        texts = [split_tags(source) for source, _ in table["dev"] if isinstance(source, str)]
-        sources = ["".join(f"<{tag}>" for tag in tags) + text for tags, text in texts]
+        sources = [source for source, _ in table["dev"] if isinstance(source, str)]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        sources = []
-    short = sorted((source for source in dict.fromkeys(sources) if source.isprintable()), key=len)[:EXAMPLES]
-    (folder / "examples.json").write_text(json.dumps(short, ensure_ascii=False) + "\n", encoding="utf-8")
+        return []
+    return [source for source in dict.fromkeys(sources) if split_tags(source)[1].isprintable()]
+
+
+def write_examples(run: Path, folder: Path) -> None:
+    """Write short sources of the run's dev set as `examples.json`, with their tags as in `<de>`."""
+    from regard.corpus.tagged import split_tags
+
+    split = [split_tags(source) for source in sorted(dev_sources(run), key=len)[:EXAMPLES]]
+    examples = ["".join(f"<{tag}>" for tag in tags) + text for tags, text in split]
+    (folder / "examples.json").write_text(json.dumps(examples, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def add_summary(folder: Path) -> None:

@@ -20,7 +20,7 @@ BUILT_IN: Final[Mapping[Kind, tuple[str, ...]]] = {
         "modern",
     ),
     "scores": ("dot", "general", "concat", "scaled_dot"),
-    "tokenizers": ("unigram", "bpe", "character", "word", "byte", "marian"),
+    "tokenizers": ("unigram", "bpe", "character", "word", "byte", "pattern", "marian"),
     "searches": ("beam", "diverse", "lookahead", "exact", "sample", "mbr"),
     "formats": (".tsv", ".csv", ".tmx", ".po", ".mo", ".xlf", ".xliff", ".jsonl", ".parquet", ".sqlite"),
     "metrics": ("chrf", "bleu", "exact", "loss"),

@@ -20,6 +20,7 @@ KINDS = {
     "character": "characters",
     "word": "words",
     "byte": "bytes",
+    "pattern": "tokens of a pattern",
     "marian": "pieces",
 }
 METRICS = {"chrf": "chrF", "bleu": "BLEU", "exact": "share of exact matches", "loss": "loss"}

@@ -109,7 +109,7 @@ class WarmStart:
         )
         if not any(fit.is_poor(old_fit) for fit, old_fit in zip(new, old, strict=True)):
             return f"vocabulary: {sides}"
-        can_extend = self.tokenizers.source.kind in ("unigram", "bpe", "character", "word")
+        can_extend = self.tokenizers.source.kind in ("unigram", "bpe", "character", "word", "pattern")
         advice = "; add tokens for frequent words with start.new_tokens" if can_extend else ""
         return f"vocabulary: it fits this text poorly: {sides}{advice}"
 

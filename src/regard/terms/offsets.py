@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from regard.terms.glossary import Term
 from regard.terms.words import find_phrase
 from regard.tokenizers.base import Tokenizer
+from regard.tokenizers.pattern import PatternTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
 from regard.tokenizers.words import SPACE_MARK
 
@@ -27,6 +28,8 @@ def token_spans(tokenizer: Tokenizer, ids: Sequence[int], text: str) -> list[Spa
         lengths = [
             0.0 if unit.isspace() else 1.0 if inner.kind == "character" else 1 / len(unit.encode()) for unit in units
         ]
+    elif isinstance(inner, PatternTokenizer):
+        lengths = [float(len("".join(token.split()))) for token in inner.split(text)]
     else:
         lengths = _piece_lengths(inner.pieces(tokens))
     places = [place for place, character in enumerate(text) if not character.isspace()]

@@ -14,6 +14,7 @@ from regard.errors import CheckpointError, ConfigError, DataError
 from regard.files import read_regular_file
 from regard.plugins.registry import WithPlugins
 from regard.tokenizers.marian import MarianTokenizer
+from regard.tokenizers.pattern import PatternTokenizer
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
@@ -159,6 +160,8 @@ def _load(folder: Path, name: str, kind: object) -> Tokenizer:
             return ByteTokenizer()
         case "marian":
             return MarianTokenizer.load(folder, name)
+        case "pattern":
+            return PatternTokenizer.load(folder, name)
         case str() if kind in CLASSES:
             return CLASSES[kind].load(folder, name)
     raise CheckpointError(
@@ -174,7 +177,7 @@ def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) 
     Iterates over the pairs once. The same pairs give the same tokenizers. Raises ConfigError if the vocabulary size
     does not suit the text, and DataError if there is no text.
     """
-    kind, size = config.kind, config.vocabulary_size
+    kind = config.kind
     if kind == "marian":
         raise ConfigError(
             "a tokenizer of the kind `marian` comes with an imported model and cannot be trained",
@@ -190,19 +193,21 @@ def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) 
         raise DataError("there are no pairs to train a tokenizer on", fix="check the corpus")
     sources, targets = [split_tags(source)[1] for source, _ in sample], [target for _, target in sample]
     if config.joint:
-        both = _train(kind, size, [*sources, *targets], "the text of both sides")
+        both = _train(kind, config, [*sources, *targets], "the text of both sides")
         return Tokenizers(both, both, joint=True)
-    source = _train(kind, size, sources, "the source side's text")
-    return Tokenizers(source, _train(target_kind, size, targets, "the target side's text"), joint=False)
+    source = _train(kind, config, sources, "the source side's text")
+    return Tokenizers(source, _train(target_kind, config, targets, "the target side's text"), joint=False)
 
 
-def _train(kind: str, size: int, sentences: Sequence[str], text: str) -> Tokenizer:
+def _train(kind: str, config: TokenizerConfig, sentences: Sequence[str], text: str) -> Tokenizer:
     match kind:
         case "unigram" | "bpe":
-            return SubwordTokenizer.train(sentences, size, kind, text=text)
+            return SubwordTokenizer.train(sentences, config.vocabulary_size, kind, text=text)
         case "byte":
             return ByteTokenizer()
-    return CLASSES[kind].train(sentences, size)
+        case "pattern":
+            return PatternTokenizer.train(sentences, config.vocabulary_size, config.pattern or "")
+    return CLASSES[kind].train(sentences, config.vocabulary_size)
 
 
 def _sample(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

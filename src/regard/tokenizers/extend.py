@@ -20,6 +20,7 @@ from regard.errors import ConfigError
 from regard.special_tokens import SPECIAL, UNK
 from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.marian import MarianTokenizer
+from regard.tokenizers.pattern import PatternTokenizer
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.tokenizers.subword import SPACE, SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
@@ -64,6 +65,10 @@ def extend_tokenizer(tokenizer: Tokenizer, texts: Iterable[str], max_new: int) -
             new = _frequent_unknown(tokenizer, texts, max_new)
             extended = type(tokenizer)(tokenizer.vocabulary.with_new_tokens(new))
             return ExtendedTokenizer(extended, [[] for _ in new])
+        case PatternTokenizer():
+            new = _frequent_unknown(tokenizer, texts, max_new)
+            matching = PatternTokenizer(tokenizer.vocabulary.with_new_tokens(new), tokenizer.pattern)
+            return ExtendedTokenizer(matching, [[] for _ in new])
         case TaggedTokenizer():
             reason = "its last ids are those of tags"
         case ByteTokenizer():
@@ -79,7 +84,9 @@ def extend_tokenizer(tokenizer: Tokenizer, texts: Iterable[str], max_new: int) -
     )
 
 
-def _frequent_unknown(tokenizer: CharacterTokenizer | WordTokenizer, texts: Iterable[str], max_new: int) -> list[str]:
+def _frequent_unknown(
+    tokenizer: CharacterTokenizer | WordTokenizer | PatternTokenizer, texts: Iterable[str], max_new: int
+) -> list[str]:
     counts = Counter(token for text in texts for token in tokenizer.split(text))
     unknown = [token for token, count in counts.items() if count >= MIN_COUNT and tokenizer.vocabulary.id(token) == UNK]
     return sorted(unknown, key=lambda token: (-counts[token], token))[:max_new]

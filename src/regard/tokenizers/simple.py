@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
-from regard.special_tokens import EOS, SPECIAL
+from regard.special_tokens import SPECIAL
 from regard.tokenizers.vocabulary import Vocabulary, vocabulary_file
 from regard.tokenizers.whitespace import fold_spaces, one_line
 
@@ -42,10 +42,6 @@ class VocabularyTokenizer(ABC):
         """Return the ids of a text, without BOS and EOS."""
         return [self.vocabulary.id(token) for token in self.split(text)]
 
-    def _tokens(self, ids: Sequence[int]) -> list[str]:
-        """Return the tokens of a text, without PAD, BOS and EOS."""
-        return [self.vocabulary.token(id) for id in ids if id > EOS]
-
     def save(self, folder: Path, name: str) -> None:
         """Write one file that `load` reads."""
         self.vocabulary.save(vocabulary_file(folder, name))
@@ -68,7 +64,7 @@ class CharacterTokenizer(VocabularyTokenizer):
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return one line of text; PAD, BOS and EOS are skipped."""
-        return one_line("".join(self._tokens(ids)))
+        return one_line("".join(self.vocabulary.tokens(ids)))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the written form of each id, a space as `▁`."""
@@ -87,7 +83,7 @@ class WordTokenizer(VocabularyTokenizer):
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return one line of text, with a space between words; PAD, BOS and EOS are skipped."""
-        return fold_spaces(" ".join(self._tokens(ids)))
+        return fold_spaces(" ".join(self.vocabulary.tokens(ids)))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the word of each id."""

@@ -8,7 +8,7 @@ from typing import Self
 
 from regard.errors import CheckpointError
 from regard.files import read_regular_file
-from regard.special_tokens import SPECIAL, UNK
+from regard.special_tokens import EOS, SPECIAL, UNK
 
 
 def vocabulary_file(folder: Path, name: str) -> Path:
@@ -57,6 +57,10 @@ class Vocabulary:
     def token(self, id: int) -> str:
         """Return the token of an id."""
         return self._written[id]
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Return the tokens of a text, without PAD, BOS and EOS."""
+        return [self._written[id] for id in ids if id > EOS]
 
     def save(self, path: Path) -> None:
         """Write one JSON file with all tokens in the order of their ids."""

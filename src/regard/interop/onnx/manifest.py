@@ -12,6 +12,7 @@ from regard.interop.onnx.graphs import NEXT
 from regard.special_tokens import BOS, EOS, PAD, UNK
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.marian import MarianTokenizer
+from regard.tokenizers.pattern import PatternTokenizer
 from regard.tokenizers.simple import VocabularyTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
@@ -101,6 +102,9 @@ def describe_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
             description["matching"] = sorted(matching)
         case MarianTokenizer() | VocabularyTokenizer():
             description["pieces"] = tokenizer.pieces(range(tokenizer.size))
+        case PatternTokenizer():
+            description["pieces"] = tokenizer.pieces(range(tokenizer.size))
+            description["pattern"] = tokenizer.pattern
     return description
 
 

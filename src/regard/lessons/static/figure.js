@@ -64,7 +64,8 @@ export function checkbox(label, checked, onchange) {
 
 export const button = (label, onclick) => html("button", { type: "button", onclick }, label);
 
-// The frame of a figure. `paint(width)` returns { height, label, children } of the drawing, whose units are pixels.
+// The frame of a figure. `paint(width)` returns { height, label, children } of the drawing, whose units are pixels, and a
+// `width` if it needs more than there is: then it scrolls.
 export class Frame {
   constructor(place, { name, caption, note = "" }, paint) {
     this.name = name;
@@ -88,8 +89,12 @@ export class Frame {
   draw() {
     const width = Math.round(this.drawing.clientWidth);
     if (!width) return;
-    const { height, label, children } = this.paint(width);
-    const root = svg("svg", { viewBox: `0 0 ${width} ${Math.ceil(height)}`, width, height: Math.ceil(height), role: "img", "aria-label": label }, children);
+    const { height, label, children, width: needed = width } = this.paint(width);
+    const isWide = needed > width;
+    const root = svg("svg", { viewBox: `0 0 ${needed} ${Math.ceil(height)}`, width: needed, height: Math.ceil(height), role: "img", "aria-label": label, style: isWide ? `width: ${needed}px` : undefined }, children);
+    this.drawing.classList.toggle("wide", isWide);
+    if (isWide) this.drawing.tabIndex = 0;
+    else this.drawing.removeAttribute("tabindex");
     this.drawing.replaceChildren(root);
   }
   report(message, isTrouble = false) {
@@ -144,4 +149,19 @@ export const number = (value, digits = 2) => value.toFixed(digits).replace("-", 
 export function onColours(refresh) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
   new MutationObserver(refresh).observe(document.body, { attributes: true, attributeFilter: ["data-theme"] });
+}
+
+// Lines of at most the given width, roughly; none of an empty text. A word that is wider than a line is broken.
+export function wrap(content, width) {
+  const room = Math.max(1, Math.floor(width / 7.6)); // letters of a line
+  const lines = [""];
+  for (const word of content.split(" ")) {
+    for (let rest = [...word]; rest.length; rest = rest.slice(room)) {
+      const part = rest.slice(0, room).join("");
+      if (lines.at(-1) && lines.at(-1).length + part.length > room) lines.push("");
+      lines.push(`${lines.pop()}${part}`);
+    }
+    lines.push(`${lines.pop()} `);
+  }
+  return lines.map((part) => part.trim()).filter(Boolean);
 }

@@ -17,7 +17,7 @@ export async function draw(place) {
   const frame = new Frame(place, {
     name: "alignment",
     caption: "In the picture, rows are output tokens and columns are source tokens. The stronger the colour of a cell, the larger the weight (in proportion to its square root, so that small weights are visible). For these pictures, the decoder is given the right output so far. Of transformer2017, the mean over all layers and heads is shown. Boxes mark the source word that each digit comes from: year, month, day. Below them is what the model writes by itself at this checkpoint. Losses below 0.003 are drawn as 0.003. The sign ⏎ is the end token.",
-    note: `Measured at each checkpoint on ${pairs} dates that are not in the training data.`,
+    note: `Measured at each checkpoint on ${pairs} dates that are not in the training data.${document.documentElement.dataset.run ? " Your run is not shown: it keeps its last two checkpoints and the best one, too few for a film." : ""}`,
   }, paint);
   const play = button("Play", () => (state.timer === null ? start() : stop()));
   const steps = slider("Checkpoint", { min: 0, max: last, value: 0, show: (at) => `step ${film().step[at]}` }, (at) => {

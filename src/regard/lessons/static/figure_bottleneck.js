@@ -1,5 +1,5 @@
 // Lesson 1: what the encoder hands to the decoder, and what comes out, as the source grows; quality by length.
-import { Frame, button, choice, fetchJson, group, heatmap, html, line, onColours, percent, slider, svg, text } from "./figure.js";
+import { Frame, button, choice, fetchJson, group, heatmap, html, line, onColours, percent, slider, svg, text, wrap } from "./figure.js";
 import { Model } from "./runtime.js";
 
 const SYSTEMS = [["cho2014", "a"], ["bahdanau2014", "b"]];
@@ -76,10 +76,12 @@ export async function draw(place, { task = "digits" }) {
     if (!source.trim()) return;
     if (!state.results) frame.report("Loading the models…");
     try {
-      const named = name === RUN ? [[(await run.load()).architecture, "c"]] : SYSTEMS;
+      const manifest = name === RUN ? await run.load() : null;
+      const named = manifest ? [[manifest.architecture, "c"]] : SYSTEMS;
+      const [, layers, heads] = manifest?.step.outputs.find((output) => output.name === "attention")?.shape ?? [1, 1, 1];
       const results = await Promise.all(models[name].map(async (model) => {
         const [encoded, hypotheses] = [await model.encode(source), await model.translate(source, { beam_size: 1 })];
-        return { ...encoded, ...hypotheses[0], vectors: vectorsOf(encoded.memory) };
+        return { ...encoded, ...hypotheses[0], handed: vectorsOf(encoded), hasHeads: layers * heads > 1 };
       }));
       if (turn !== state.turn) return; // the reader has moved on
       systems = named;
@@ -123,12 +125,17 @@ export async function draw(place, { task = "digits" }) {
   function paintPanel(width, [name, kind], result) {
     const children = [text(0, 16, name, `title ${kind}`)];
     if (!result) return { height: 250, children: [...children, text(0, 60, "loading the model…", "quiet")] };
-    const { pieces, vectors, outputPieces, attention } = result;
-    if (!vectors) return { height: 190, children: paintTextOnly(children, width, result) };
+    const { pieces, handed, outputPieces, attention } = result;
+    if (!handed) return { height: 190, children: paintTextOnly(children, width, result) };
+    const { vectors, note } = handed;
     const cell = Math.min(30, width / pieces.length);
     const size = vectors[0].length;
     children.push(text(0, 36, vectors.length === 1 ? `one vector of ${size} numbers` : `${vectors.length} vectors of ${size} numbers: ${(vectors.length * size).toLocaleString("en")}`, "small quiet"));
-    const top = 66;
+    let top = 66;
+    for (const part of wrap(note, width)) {
+      children.push(text(0, top - 12, part, "small quiet"));
+      top += 18;
+    }
     const isNarrow = pieces.every((piece) => [...piece].length === 1 || piece === "</s>");
     if (cell >= 9.5 && isNarrow) pieces.forEach((piece, place) => children.push(text(cell * (place + 0.5), top - 8, piece === "</s>" ? "⏎" : piece, "mono", "middle")));
     else children.push(text(0, top - 8, `${pieces.length} source tokens, left to right`, "small quiet"));
@@ -141,8 +148,9 @@ export async function draw(place, { task = "digits" }) {
       if (left > 70) children.push(text(left / 2, top + STRIP / 2 + 5, left > 110 ? "read, not kept" : "not kept", "small quiet", "middle"));
       children.push(heatmap(place, vectors, left, top, strip, STRIP, limit), svg("rect", { x: left, y: top, width: strip, height: STRIP, class: "frame" }));
     } else {
-      children.push(heatmap(place, vectors, 0, top, cell * vectors.length, STRIP, limit), svg("rect", { x: 0, y: top, width: cell * pieces.length, height: STRIP, class: "frame" }));
-      if (cell >= 6) for (let column = 1; column < pieces.length; column += 1) children.push(line(cell * column, top, cell * column, top + STRIP));
+      const across = cell * pieces.length; // ByteNet's memory may have more positions than the source
+      children.push(heatmap(place, vectors, 0, top, across, STRIP, limit), svg("rect", { x: 0, y: top, width: across, height: STRIP, class: "frame" }));
+      if (cell >= 6 && vectors.length === pieces.length) for (let column = 1; column < pieces.length; column += 1) children.push(line(cell * column, top, cell * column, top + STRIP));
     }
     const below = top + STRIP + 6;
     const step = Math.min(state.step, outputPieces.length) - 1;
@@ -152,8 +160,12 @@ export async function draw(place, { task = "digits" }) {
         children.push(svg("rect", { x: cell * place + cell * 0.12, y: below, width: cell * 0.76, height: Math.max(0, bar), class: `bar ${kind}` }));
       });
       children.push(line(0, below, cell * pieces.length, below));
-    } else children.push(text(0, below + 16, "the same vector at every output token", "small quiet"));
-    let y = below + 58;
+      if (result.hasHeads) children.push(text(0, below + 50, "mean weights of all layers and heads", "small quiet"));
+    } else {
+      const reading = note ? "the decoder starts from this vector" : vectors.length === 1 ? "the same vector at every output token" : "no attention: each output token reads the vector at its place";
+      wrap(reading, width).forEach((part, row) => children.push(text(0, below + 16 + 18 * row, part, "small quiet")));
+    }
+    let y = below + (attention && result.hasHeads ? 76 : 58);
     children.push(text(0, y, "output", "small quiet"));
     y = paintOutput(children, width, y + 20, outputPieces, step, state.expected);
     if (state.expected !== null && result.output !== state.expected) {
@@ -241,11 +253,19 @@ export async function draw(place, { task = "digits" }) {
   }
 }
 
-// What an encoder hands to its decoder, as vectors: cho2014's summary, or the annotations, one for each source token.
-function vectorsOf(memory) {
-  const found = memory.summary ?? memory["source.values"];
-  if (!found) return null;
-  const { dims, data } = found;
-  const size = dims.at(-1);
-  return Array.from({ length: data.length / size }, (_, place) => data.slice(place * size, (place + 1) * size));
+// What an encoder hands to its decoder, as vectors: one for each source token, or a single one. `note` says which of the
+// tensors they are where there are several; `isAttended` is false for vectors that are read without attention.
+export function vectorsOf({ memory }) {
+  const columnsOf = ({ dims, data }, note = "") => {
+    const count = dims[1] ?? 1;
+    const size = data.length / count;
+    return { vectors: Array.from({ length: count }, (_, place) => data.slice(place * size, (place + 1) * size)), note };
+  };
+  if (memory.summary) return columnsOf({ dims: [1], data: memory.summary.data });
+  if (memory["source.values"]) return columnsOf(memory["source.values"]);
+  const layers = Object.keys(memory).filter((name) => /^source\.layers\.\d+\.values$/.test(name));
+  if (layers.length) return columnsOf(memory[layers.at(-1)], `the values of layer ${layers.length}; each of ${layers.length} layers has its own keys and values`);
+  const states = Object.keys(memory).filter((name) => /^layers\.\d+\.\d+$/.test(name));
+  if (!states.length) return null;
+  return columnsOf({ dims: [1], data: states.flatMap((name) => memory[name].data) }, `the last states (h and c) of ${states.length / 2} layers`);
 }

@@ -5,23 +5,33 @@ import { Model } from "./runtime.js";
 const PARTS = [["encoder", "encoder"], ["decoder", "decoder to itself"], ["source", "decoder to source"]];
 const NAMES = { "<s>": "▷", "</s>": "⏎", "▁": "␣", " ": "␣" };
 const shown = (token) => NAMES[token] ?? token;
+const RUN = "run"; // the reader's own run, which `regard lesson RUN` serves
+const LETTER = 8.5; // width of a letter of a token
 const CLEAR = 0.15; // a relation counts as a head's work if its share is this much above that of equal weights
 
 export async function draw(place) {
   const { shares, examples, pairs } = await fetchJson("figures/heads.json");
-  const model = new Model("models/dates-transformer2017");
-  const state = { part: "encoder", head: 0, example: 0, source: examples[0], result: null, turn: 0 };
-  const count = shares.encoder.heads[0].length; // heads of a layer
+  const models = { dates: new Model("models/dates-transformer2017") };
+  const run = document.documentElement.dataset.run === RUN ? await fetchJson("../run/manifest.json") : null;
+  const hasHeads = run?.encoder.outputs.some(({ name }) => name === "self_attention");
+  if (hasHeads) models[RUN] = new Model("../run");
+  const sources = { dates: examples, [RUN]: hasHeads ? await fetchJson("../run/examples.json") : [] };
+  const state = { model: "dates", part: "encoder", head: 0, example: 0, source: examples[0], result: null, turn: 0 };
+  const [layers, count] = [() => dims().at(0), () => dims().at(1)]; // heads of a layer
   const frame = new Frame(place, {
     name: "heads",
     caption: "Small squares: all heads of the chosen part. Large square: the chosen head. Each row is a token that looks, each column a token that is looked at; the stronger the colour, the larger the weight; each row sums to 1. ▷ is the start token, ⏎ the end token, ␣ a space. Table: the mean share of a head's weight that goes to such tokens; the further above equal weights, the stronger the colour.",
-    note: `The patterns are computed in this page. The table is measured on ${2 * pairs} test sources, half of them with two dates.`,
+    note: `The patterns are computed in this page. The table is measured on ${2 * pairs} test sources, half of them with two dates.${run && !hasHeads ? ` Your run is not shown: ${run.architecture} has no self-attention.` : ""}`,
   }, paint);
-  const head = slider("Head", { min: 1, max: count * shares.encoder.heads.length, value: 1, show: (value) => title(value - 1) }, (value) => select({ head: value - 1 }));
+  const head = slider("Head", { min: 1, max: layers() * count(), value: 1, show: (value) => title(value - 1) }, (value) => select({ head: value - 1 }));
   const field = html("input", { type: "text", spellcheck: "false", autocomplete: "off", oninput: () => {
     state.source = field.value;
-    run();
+    compute();
   } });
+  if (hasHeads) frame.controls.append(choice("Model", [["dates", "dates"], [RUN, "your run"]], state.model, (name) => {
+    Object.assign(state, { model: name, head: 0, example: 0, result: null });
+    useExample();
+  }));
   frame.controls.append(
     html("div", { class: "row" }, html("label", { class: "grow" }, html("span", {}, "Source"), field), button("Another", () => {
       state.example += 1;
@@ -33,40 +43,51 @@ export async function draw(place) {
   onColours(() => frame.refresh());
   useExample();
 
+  // Layers and heads of the chosen part.
+  function dims() {
+    if (state.model !== RUN) return [shares.encoder.heads.length, shares.encoder.heads[0].length];
+    const { result, part } = state;
+    return result ? (part === "encoder" ? result.encoder : result[part][0]).dims : [1, 1];
+  }
+
   function title(index) {
-    return `layer ${Math.floor(index / count) + 1}, head ${(index % count) + 1}`;
+    return `layer ${Math.floor(index / count()) + 1}, head ${(index % count()) + 1}`;
   }
 
   function useExample() {
-    state.source = examples[state.example % examples.length];
+    const all = sources[state.model];
+    state.source = all[state.example % all.length] ?? "";
     field.value = state.source;
-    run();
+    compute();
   }
 
   function select(change) {
     Object.assign(state, change);
-    head.set(state.head + 1);
+    state.head = Math.min(state.head, layers() * count() - 1);
+    head.set(state.head + 1, { max: layers() * count() });
     if (state.result) report();
     frame.refresh();
   }
 
-  async function run() {
+  async function compute() {
     state.turn += 1;
-    const { turn, source } = state;
+    const { turn, source, model } = state;
     if (!source.trim()) return;
     if (!state.result) frame.report("Loading the models…");
     try {
-      const result = await model.heads(source);
+      const result = await models[model].heads(source);
       if (turn !== state.turn) return; // the reader has moved on
-      state.result = result;
-      report();
-      frame.refresh();
+      select({ result });
     } catch (error) {
       frame.report(`The model cannot be run: ${error.message}`, true);
     }
   }
 
   function report() {
+    if (state.model === RUN) {
+      frame.report(`Output: ${state.result.output || "nothing"}. ${title(state.head)[0].toUpperCase()}${title(state.head).slice(1)}.`);
+      return;
+    }
     const { name, share, equal, isClear } = work(shares[state.part], state.head);
     const summary = isClear ? `over the test set, ${number(share)} of its weight goes to “${name}” (equal weights: ${number(equal)})` : "no relation in the table has much more of its weight than equal weights would give it";
     frame.report(`Output: ${state.result.output || "nothing"}. ${title(state.head)[0].toUpperCase()}${title(state.head).slice(1)}: ${summary}.`);
@@ -80,13 +101,15 @@ export async function draw(place) {
       children.push(text(0, 40, "loading the model…", "quiet"));
       y = 300;
     }
-    const height = paintTable(children, y + 24, width);
+    const height = state.model === RUN ? y : paintTable(children, y + 24, width);
     return { height, label: describe(), children };
   }
 
   function describe() {
     const { relations } = shares[state.part];
-    return `Attention of ${title(state.head)} of the part “${PARTS.find(([part]) => part === state.part)[1]}”. Shares of its weight: ${relations.map((name, at) => `${name} ${number(flat()[state.head][at])}`).join(", ")}.`;
+    const name = `Attention of ${title(state.head)} of the part “${PARTS.find(([part]) => part === state.part)[1]}”.`;
+    if (state.model === RUN) return `${name} Source: ${state.source}.`;
+    return `${name} Shares of its weight: ${relations.map((name, at) => `${name} ${number(flat()[state.head][at])}`).join(", ")}.`;
   }
 
   function flat() {
@@ -104,7 +127,7 @@ export async function draw(place) {
       const x = (index % across) * (thumb + gap);
       const y = 22 + Math.floor(index / across) * (thumbHeight + 34);
       const isChosen = index === state.head;
-      children.push(text(x, y - 6, `${Math.floor(index / count) + 1}.${(index % count) + 1}`, isChosen ? "strong b" : "small quiet"));
+      children.push(text(x, y - 6, `${Math.floor(index / count()) + 1}.${(index % count()) + 1}`, isChosen ? "strong b" : "small quiet"));
       children.push(heatmap(place, transpose(matrix, columns.length), x, y, thumbWidth, thumbHeight));
       children.push(svg("rect", { x, y, width: thumbWidth, height: thumbHeight, class: isChosen ? "outline b" : "outline quiet", "stroke-width": isChosen ? 3 : 1 }));
       children.push(svg("rect", { x, y: y - 20, width: thumb, height: thumbHeight + 20, fill: "transparent", "data-pick": index, onclick: () => select({ head: index }) }));
@@ -114,12 +137,14 @@ export async function draw(place) {
   }
 
   function paintLarge(children, width, top, { rows, columns, weights }) {
-    const left = 26;
+    const longest = (tokens) => Math.max(...tokens.map((token) => LETTER * [...shown(token)].length));
+    const left = Math.max(26, longest(rows) + 12);
     const cell = Math.min(25, (width - left) / Math.max(columns.length, 12));
     const kind = cell < 11 ? "mono cell" : "mono";
+    const isSlanted = longest(columns) > LETTER;
     children.push(text(0, top + 8, `${state.part === "source" ? "Source" : "Looked at"} →`, "small quiet"));
-    const y = top + 32;
-    columns.forEach((token, at) => children.push(text(left + cell * (at + 0.5), y - 6, shown(token), kind, "middle")));
+    const y = top + 32 + (isSlanted ? 0.77 * longest(columns) : 0);
+    columns.forEach((token, at) => children.push(svg("text", { transform: `translate(${left + cell * (at + 0.5)} ${y - 6})${isSlanted ? " rotate(-50)" : ""}`, class: kind, "text-anchor": isSlanted ? "start" : "middle" }, shown(token))));
     rows.forEach((token, at) => children.push(text(left - 7, y + cell * (at + 0.5) + 5, shown(token), kind, "end")));
     children.push(heatmap(place, transpose(weights, columns.length), left, y, cell * columns.length, cell * rows.length));
     children.push(svg("rect", { x: left, y, width: cell * columns.length, height: cell * rows.length, class: "frame" }));
@@ -143,7 +168,7 @@ export async function draw(place) {
       const isEqual = index === flat().length;
       const y = first + row * index + (isEqual ? 8 : 0);
       const isChosen = index === state.head;
-      const label = isEqual ? (width < 480 ? "equal" : "equal weights") : width < 480 ? `${Math.floor(index / count) + 1}.${(index % count) + 1}` : title(index);
+      const label = isEqual ? (width < 480 ? "equal" : "equal weights") : width < 480 ? `${Math.floor(index / count()) + 1}.${(index % count()) + 1}` : title(index);
       children.push(text(0, y + 18, label, isEqual ? "small quiet" : isChosen ? "small strong b" : "small"));
       values.forEach((value, at) => {
         const x = left + column * at;

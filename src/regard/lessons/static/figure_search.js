@@ -1,9 +1,11 @@
 // Lesson 7: greedy, beam and lookahead search of one sentence, a step at a time, as a tree; what each search finds.
-import { Frame, button, checkbox, choice, fetchJson, group, html, line, number, onColours, slider, svg, text } from "./figure.js";
+import { Frame, button, checkbox, choice, fetchJson, group, html, line, number, onColours, slider, svg, text, wrap } from "./figure.js";
 import { Model } from "./runtime.js";
 import { divisor } from "./search.js";
 
-const [BOX, GAP, ROW] = [90, 18, 44]; // width of a box, space between columns, height of a row
+const [GAP, ROW] = [18, 44]; // space between columns, height of a row
+const [NARROWEST, LETTER] = [90, 9]; // width of a box at least, and of a letter in it
+const RUN = "run"; // the reader's own run, which `regard lesson RUN` serves
 const NORMS = { none: { length_norm: "gnmt", length_penalty: 0 }, gnmt: { length_norm: "gnmt", length_penalty: 0.6 }, average: { length_norm: "average", length_penalty: 1 } };
 const SEARCHES = { greedy: "greedy", beam: "beam", lookahead: "lookahead" };
 const EXACT_STEPS = 10000;
@@ -12,11 +14,13 @@ const STOPS = { enough: "enough hypotheses have finished", bound: "no prefix can
 
 export async function draw(place) {
   const { examples } = await fetchJson("figures/search.json");
-  const model = new Model("models/phrases");
-  const state = { search: "beam", beamSize: 2, topBeams: 1, depth: 2, norm: "none", allowEmpty: false, clauses: 1, example: 0, source: "", step: 2, result: null, others: [], exact: null, turn: 0 };
+  const hasRun = document.documentElement.dataset.run === RUN;
+  const models = { phrases: new Model("models/phrases"), ...(hasRun ? { [RUN]: new Model("../run") } : {}) };
+  const ofRun = hasRun ? await fetchJson("../run/examples.json") : [];
+  const state = { model: "phrases", search: "beam", beamSize: 2, topBeams: 1, depth: 2, norm: "none", allowEmpty: false, clauses: 1, example: 0, source: "", step: 2, result: null, others: [], exact: null, turn: 0 };
   const frame = new Frame(place, {
     name: "search",
-    caption: "Each box is a candidate: its last word, and the log-probability of all words up to it. A solid box is kept, a dotted one is pruned, a green one has finished with ⏎, the end token. The thick path is the best finished hypothesis.",
+    caption: "Each box is a candidate: its last token, and the log-probability of all tokens up to it. A solid box is kept, a dotted one is pruned, a green one has finished with ⏎, the end token. The thick path is the best finished hypothesis.",
     note: "The model runs in this page, and searches as regard translate does.",
   }, paint);
   const clauses = slider("Clauses", { min: 1, max: 4, value: 1 }, (value) => {
@@ -43,6 +47,11 @@ export async function draw(place) {
   });
   const step = slider("Step", { min: 1, max: 2, value: state.step }, show);
   const exact = button("Search exactly", searchExactly);
+  if (hasRun) frame.controls.append(choice("Model", [["phrases", "phrases"], [RUN, "your run"]], state.model, (name) => {
+    Object.assign(state, { model: name, example: 0, result: null });
+    clauses.element.style.display = name === RUN ? "none" : "";
+    useExample();
+  }));
   frame.controls.append(
     html("div", { class: "row" }, html("label", { class: "grow" }, html("span", {}, "Source"), field), button("Another", () => {
       state.example += 1;
@@ -74,6 +83,7 @@ export async function draw(place) {
   function steps() { return state.result?.trace.length ?? 1; }
 
   function show(value) {
+    if (!state.result) return; // the model is loading
     state.step = value;
     step.set(value, { max: steps() });
     report();
@@ -81,8 +91,8 @@ export async function draw(place) {
   }
 
   function useExample() {
-    const all = examples[state.clauses];
-    state.source = all[state.example % all.length];
+    const all = state.model === RUN ? ofRun : examples[state.clauses];
+    state.source = all[state.example % all.length] ?? "";
     field.value = state.source;
     search();
   }
@@ -97,12 +107,12 @@ export async function draw(place) {
 
   async function search() {
     state.turn += 1;
-    const { turn, source } = state;
+    const { turn, source, model } = state;
     for (const [control, name] of [[size, "beam"], [top, "beam"], [depth, "lookahead"]]) control.element.style.display = state.search === name ? "" : "none";
     if (!source.trim()) return;
     if (!state.result) frame.report("Loading the models…");
     try {
-      const found = await Promise.all(Object.keys(SEARCHES).map((name) => model.search(source, settings(name), name === "beam" ? state.topBeams : 1)));
+      const found = await Promise.all(Object.keys(SEARCHES).map((name) => models[model].search(source, settings(name), name === "beam" ? state.topBeams : 1)));
       if (turn !== state.turn) return; // the reader has moved on
       const others = Object.keys(SEARCHES).map((name, at) => ({ name: name === "beam" ? `beam ${state.beamSize}` : name, ...found[at].hypotheses[0] }));
       Object.assign(state, { result: found[Object.keys(SEARCHES).indexOf(state.search)], others, exact: null });
@@ -113,12 +123,12 @@ export async function draw(place) {
   }
 
   async function searchExactly() {
-    const { turn, source } = state;
+    const { turn, source, model } = state;
     if (!state.result) return;
     exact.disabled = true;
     frame.report("Searching…");
     try {
-      const result = await model.search(source, settings("exact"));
+      const result = await models[model].search(source, settings("exact"));
       if (turn === state.turn) state.exact = result;
       report();
       frame.refresh();
@@ -174,11 +184,7 @@ export async function draw(place) {
     return path;
   }
 
-  function textOf(end) {
-    const all = columns();
-    const words = pathOf(end).map((place, step) => all[step][place].piece);
-    return words.slice(0, -1).join(" ") || "(empty)";
-  }
+  const textOf = (end) => end.text || "(empty)";
 
   // Hypotheses that have finished so far, best first.
   function finished() {
@@ -188,15 +194,16 @@ export async function draw(place) {
 
   function paintTree(width) {
     const all = columns();
-    const room = Math.max(2, Math.floor((width + GAP) / (BOX + GAP)));
+    const box = Math.max(NARROWEST, ...all.flat().map(({ piece }) => LETTER * [...piece].length + 10));
+    const room = Math.max(2, Math.floor((width + GAP) / (box + GAP)));
     const first = Math.max(0, state.step + 1 - room); // column 0 is the start
-    const x = (column) => (column - first) * (BOX + GAP);
+    const x = (column) => (column - first) * (box + GAP);
     const y = (place) => 26 + place * ROW;
     const [best] = finished();
     const path = best && state.result.trace[state.step - 1].stop ? pathOf(best) : [];
     const [edges, boxes] = [[], []];
     const rows = Math.max(...all.slice(Math.max(0, first - 1), state.step).map((column) => column.length));
-    if (first === 0) boxes.push(svg("rect", { x: 0.5, y: y(0), width: BOX - 1, height: 34, rx: 5, class: "frame" }), text(BOX / 2, y(0) + 21, "start", "quiet", "middle"));
+    if (first === 0) boxes.push(svg("rect", { x: 0.5, y: y(0), width: box - 1, height: 34, rx: 5, class: "frame" }), text(box / 2, y(0) + 21, "start", "quiet", "middle"));
     for (let column = Math.max(1, first); column <= state.step; column += 1) {
       boxes.push(text(x(column), 14, column === first ? `… step ${column}` : `step ${column}`, "small quiet"));
       all[column - 1].forEach((candidate, place) => {
@@ -206,7 +213,7 @@ export async function draw(place) {
           const kind = isBest ? "line b" : isPruned(candidate) ? "rule" : "frame";
           edges.push(svg("path", { d: `M${x(column) - GAP},${from} C${mid},${from} ${mid},${to} ${x(column)},${to}`, class: kind, style: "fill: none" }));
         }
-        boxes.push(...paintBox(x(column), y(place), candidate, isBest));
+        boxes.push(...paintBox(x(column), y(place), box, candidate, isBest));
       });
     }
     return { height: y(rows) + 4, children: [...edges, ...boxes] };
@@ -214,14 +221,14 @@ export async function draw(place) {
 
   function isPruned({ fate }) { return fate !== "kept" && fate !== "ended"; }
 
-  function paintBox(x, y, candidate, isBest) {
+  function paintBox(x, y, width, candidate, isBest) {
     const { fate, piece, total, ahead } = candidate;
     const isQuiet = isPruned(candidate);
     const kind = isQuiet ? "quiet" : fate === "ended" ? "c" : "b";
     const value = ahead === undefined ? number(total) : `${number(total)} → ${number(ahead)}`;
-    const box = svg("rect", { x: x + 0.5, y, width: BOX - 1, height: 36, rx: 5, class: `outline ${kind}`, "stroke-width": isBest ? 2.6 : 1.4, "stroke-dasharray": isQuiet ? "2 3" : undefined });
+    const box = svg("rect", { x: x + 0.5, y, width: width - 1, height: 36, rx: 5, class: `outline ${kind}`, "stroke-width": isBest ? 2.6 : 1.4, "stroke-dasharray": isQuiet ? "2 3" : undefined });
     box.append(svg("title", {}, FATES[fate]));
-    return [svg("rect", { x: x + 0.5, y, width: BOX - 1, height: 36, rx: 5, style: "fill: var(--f-paper)" }), box, text(x + BOX / 2, y + 15, piece === "</s>" ? "⏎" : piece, isQuiet ? "quiet" : "strong", "middle"), text(x + BOX / 2, y + 30, value, `cell ${isQuiet ? "quiet" : ""}`, "middle")];
+    return [svg("rect", { x: x + 0.5, y, width: width - 1, height: 36, rx: 5, style: "fill: var(--f-paper)" }), box, text(x + width / 2, y + 15, piece === "</s>" ? "⏎" : piece, isQuiet ? "quiet" : "strong", "middle"), text(x + width / 2, y + 30, value, `cell ${isQuiet ? "quiet" : ""}`, "middle")];
   }
 
   function paintFinished(width) {
@@ -270,14 +277,4 @@ export async function draw(place) {
     }
     return { height: y - 14, children };
   }
-}
-
-// Lines of at most the given width, roughly.
-function wrap(content, width) {
-  const lines = [""];
-  for (const word of content.split(" ")) {
-    if ((lines.at(-1).length + word.length) * 7.6 > width && lines.at(-1)) lines.push("");
-    lines.push(`${lines.pop()}${word} `);
-  }
-  return lines.map((part) => part.trim());
 }

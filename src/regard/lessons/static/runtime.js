@@ -42,6 +42,9 @@ export class Model {
   // A Transformer's greedy output with the weights of every head, as { dims, data } with the axes (layers, heads, ...):
   // `encoder` (S, S) of the encoder's self-attention, and for each step of the decoder `decoder` (T) and `source` (S).
   heads(text) { return call("heads", { folder: this.folder, text }); }
+  // A transformer2017's greedy output with the values of every step: `values` by the names of trace.py, each { dims, data },
+  // `logits` (T rows), and the most probable tokens of each row, of the model (`candidates`) and of earlier states (`lens`).
+  trace(text) { return call("trace", { folder: this.folder, text }); }
   // The attention of the greedy output, and how much each source token matters: see worker.js.
   occlude(text) { return call("occlude", { folder: this.folder, text }); }
   // The token ids of a text on the target side.

@@ -5,7 +5,8 @@ import { exactSearch, lookaheadSearch } from "./strategies.js";
 import { makeTokenizer } from "./tokenizers.js";
 
 const BOS = 1, EOS = 2, UNK = 3;
-const CANDIDATES = 5; // of a step that is steered
+const CANDIDATES = 5; // of a step that is steered, and of a position in a trace
+const COLUMNS = 256; // of logits, in a trace
 const models = new Map(); // promises, by folder
 let runtime = null;
 
@@ -27,11 +28,13 @@ async function loadModel(folder) {
   const vocabulary = (side) => async () => (await read(`${folder}${names[side]}.vocabulary.json`)).json();
   const [source, target] = await Promise.all(["source", "target"].map((side) => makeTokenizer(manifest.tokenizers[side], vocabulary(side))));
   await runtime;
-  const [encoder, step] = await Promise.all([manifest.encoder, manifest.step].map(async ({ file }) => {
-    const content = new Uint8Array(await (await read(folder + file)).arrayBuffer());
-    return ort.InferenceSession.create(content, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
-  }));
+  const [encoder, step] = await Promise.all([manifest.encoder, manifest.step].map(({ file }) => startSession(folder + file)));
   return { manifest, source, target, encoder, step };
+}
+
+async function startSession(address) {
+  const content = new Uint8Array(await (await read(address)).arrayBuffer());
+  return ort.InferenceSession.create(content, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
 }
 
 function load(folder) {
@@ -119,10 +122,36 @@ async function search(model, tensors, limit, settings, topBeams) {
   return { ...result, empty };
 }
 
+// The trace with the piece of every candidate, and the text of every one that has ended.
+function withTexts(trace, tokenizer) {
+  let rows = [[]]; // tokens of the prefixes that a step continues
+  return trace.map((step) => {
+    const prefixes = step.candidates.map(({ row, token }) => [...rows[row], token]);
+    rows = prefixes.filter((_, place) => step.candidates[place].fate === "kept");
+    const candidates = step.candidates.map((candidate, place) => ({
+      ...candidate,
+      piece: tokenizer.pieces([candidate.token])[0],
+      text: candidate.fate === "ended" ? tokenizer.decode(prefixes[place]) : null,
+    }));
+    return { ...step, candidates };
+  });
+}
+
 const plain = (tensors) => Object.fromEntries(Object.entries(tensors).map(([name, { dims, data }]) => [name, { dims: [...dims], data: Array.from(data, Number) }]));
 
 // The weights (layers, heads, ...) of one row.
 const headsOf = ({ dims, data }) => ({ dims: dims.slice(1), data: Array.from(data) });
+
+// The most probable tokens of each row of logits (T, V), best first, and the probability of `tokens[row]`.
+function candidatesOf(tokenizer, logits, tokens) {
+  return rowsOf(logits).map((row, at) => {
+    const most = row.reduce((a, b) => Math.max(a, b));
+    const total = row.reduce((sum, value) => sum + Math.exp(value - most), 0);
+    const probability = (token) => Math.exp(row[token] - most) / total;
+    const best = Array.from(row.keys()).sort((a, b) => row[b] - row[a]).slice(0, CANDIDATES);
+    return { best: best.map((token) => ({ token, piece: tokenizer.pieces([token])[0], probability: probability(token) })), ofOutput: probability(tokens[at]) };
+  });
+}
 
 // Decode greedily with a model whose attention can be changed; see Model.steer in runtime.js.
 async function steer(model, text, { weights = {}, forced = {}, scales = {} }) {
@@ -226,7 +255,7 @@ const KINDS = {
       unknown: ids.filter((id) => id === UNK).length,
       empty,
       fed,
-      trace: trace.map((step) => ({ ...step, candidates: step.candidates.map((candidate) => ({ ...candidate, piece: model.target.pieces([candidate.token])[0] })) })),
+      trace: withTexts(trace, model.target),
       hypotheses: hypotheses.map((best) => ({
         ...best,
         output: model.target.decode(best.tokens),
@@ -253,6 +282,34 @@ const KINDS = {
       encoder: headsOf(tensors.self_attention),
       decoder: steps.map((step) => headsOf(step.self_attention)),
       source: steps.map((step) => headsOf(step.attention)),
+    };
+  },
+  async trace({ folder, text }) {
+    const model = await load(folder);
+    const { trace } = model.manifest;
+    if (!trace) throw new Error(`${model.manifest.architecture} has no trace`);
+    model.trace ??= startSession(folder + trace.file);
+    const session = await model.trace;
+    const { ids, tensors } = await encode(model, text);
+    const settings = { ...model.manifest.search, beam_size: 1 };
+    const { hypotheses: [{ tokens, isFinished }] } = await beamSearch(makeDecoder(model, tensors), lengthLimit(ids.length - 1, settings), settings);
+    const inputs = [BOS, ...tokens].slice(0, isFinished ? undefined : tokens.length);
+    const outputs = await session.run({ source: int64(ids, [1, ids.length]), target: int64(inputs, [1, inputs.length]) });
+    const written = isFinished ? [...tokens, EOS] : tokens;
+    const names = Object.keys(outputs).filter((name) => name !== "logits" && !name.startsWith("lens."));
+    return {
+      ids,
+      inputs,
+      sizes: trace.sizes,
+      pieces: model.source.pieces(ids),
+      inputPieces: model.target.pieces(inputs),
+      output: model.target.decode(tokens),
+      written,
+      outputPieces: model.target.pieces(written),
+      values: Object.fromEntries(names.map((name) => [name, { dims: [...outputs[name].dims], data: outputs[name].data.slice() }])),
+      logits: rowsOf(outputs.logits).map((row) => row.slice(0, COLUMNS)),
+      candidates: candidatesOf(model.target, outputs.logits, written),
+      lens: Object.fromEntries(Object.entries(outputs).filter(([name]) => name.startsWith("lens.")).map(([name, logits]) => [name.slice("lens.".length), candidatesOf(model.target, logits, written)])),
     };
   },
 };
