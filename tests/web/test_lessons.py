@@ -25,7 +25,7 @@ from regard.corpus.tagged import add_tags
 from regard.decoding import strategies
 from regard.decoding.strategies import SearchInput
 from regard.interop.onnx.manifest import describe_tokenizer
-from regard.interop.onnx.runtime import OnnxDecoder, OnnxEncoder, OnnxModel
+from regard.interop.onnx.runtime import Graph, OnnxDecoder, OnnxEncoder, OnnxModel
 from regard.lessons.export import dev_sources, export_model, write_examples
 from regard.lessons.own_run import prepare_run, step_scores
 from regard.lessons.pages import FOLDER, lessons
@@ -350,6 +350,7 @@ def test_the_readers_own_run_translates_in_the_page(
             assert [best["score"] for best in shown] == pytest.approx([beam.score for beam in expected], abs=1e-4)
             check_scores_of_the_run(page, own, run_folder)
             check_heads_of_the_run(page, own, run_folder)
+            check_blocks_of_the_run(page, own, run_folder, text)
             visit(page, own, "7-search")
             figure = page.locator("[data-figure=search]")
             figure.get_by_label("your run").check()
@@ -396,6 +397,22 @@ def check_heads_of_the_run(page: Page, server: LessonServer, run_folder: Path) -
     figure.locator("[data-pick='3']").first.click()
     greedy = regard.load(run_folder).translate(figure.get_by_label("Source", exact=True).input_value(), beam_size=1)
     expect(figure.locator(".status")).to_have_text(f"Output: {greedy.text}. Layer 2, head 2.")
+
+
+def check_blocks_of_the_run(page: Page, server: LessonServer, run_folder: Path, text: str) -> None:
+    """Check that lesson 6 walks through a transformer2017, and says why it does not walk through another run."""
+    visit(page, server, "6-transformer")
+    figure = page.locator("[data-figure=flow]")
+    status = figure.locator(".status")
+    if run_folder.name == "bahdanau2014":
+        expect(figure.locator(".foot")).to_contain_text("Your run is not shown: bahdanau2014 ")
+        expect(status).to_contain_text("13 numbers")
+        return
+    figure.get_by_label("your run").check()
+    figure.get_by_label("Source", exact=True).fill(text)
+    expect(status).to_contain_text("Block 1 of 29, Source tokens: 5 numbers")
+    figure.get_by_role("slider", name="Block", exact=True).fill("3")
+    expect(status).to_contain_text("5 × 32 + 5 × 32 → 5 × 32")
 
 
 @pytest.mark.slow
@@ -506,6 +523,105 @@ def test_controls_change_the_figures_of_heads_positions_and_mask(page: Page, ser
     expect(mask.locator(".status")).to_contain_text(
         "It may look at ▷ 2 0 2 6 - 1 1 - 2 2. The token to write is among them"
     )
+
+
+def test_a_trace_in_the_page_is_that_of_the_graph(page: Page, server: LessonServer) -> None:
+    text = "3 mai 1998; 22 nov 2095"
+    shown = run(
+        page_at(page, server),
+        "const { Model } = await load('runtime.js'); const trace = await new Model(argument[0]).trace(argument[1]);"
+        "return { ...trace, logits: trace.logits.map((row) => [...row]), values: Object.fromEntries("
+        "Object.entries(trace.values).map(([name, { dims, data }]) => [name, { dims, data: [...data] }])) };",
+        ["models/dates-transformer2017", text],
+    )
+    model = OnnxModel(MODELS / "dates-transformer2017")
+    source = [*model.tokenizers.source.encode(text), EOS]
+    assert (shown["ids"], shown["output"]) == (source, "1998-05-03 2095-11-22")
+    assert shown["written"] == [*model.tokenizers.target.encode(shown["output"]), EOS]
+    assert shown["inputs"] == [BOS, *shown["written"][:-1]]
+    graph = Graph(MODELS / "dates-transformer2017" / "trace.onnx", 1)
+    values = graph({"source": torch.tensor([source]), "target": torch.tensor([shown["inputs"]])})
+    assert shown["values"].keys() == {name for name in values if name != "logits" and not name.startswith("lens.")}
+    for name, value in shown["values"].items():
+        assert value["dims"] == list(values[name].shape)
+        assert value["data"] == pytest.approx(values[name].flatten().tolist(), abs=2e-4), name
+    for name, rows in (("logits", shown["candidates"]), ("lens.decoder.0.read", shown["lens"]["decoder.0.read"])):
+        probabilities = values[name].softmax(-1)
+        for row, written, expected in zip(rows, shown["written"], probabilities, strict=True):
+            best = row["best"][0]
+            assert best["token"] == int(expected.argmax())
+            assert best["probability"] == pytest.approx(float(expected.max()), abs=1e-4)
+            assert row["ofOutput"] == pytest.approx(float(expected[written]), abs=1e-4)
+
+
+def test_the_transformer_is_walked_through_block_by_block(page: Page, server: LessonServer) -> None:
+    visit(page, server, "6-transformer")
+    figure = page.locator("[data-figure=flow]")
+    status = figure.locator(".status")
+    expect(status).to_contain_text("Block 1 of 29, Source tokens: 13 numbers. Written so far: 2026-.")
+    figure.get_by_role("button", name="Back").click()
+    expect(status).to_contain_text("Block 1 of 29")
+    for _ in range(3):
+        figure.get_by_role("button", name="Next").click()
+    expect(status).to_contain_text(
+        "Block 4 of 29, Encoder, layer 1: self-attention: "
+        "13 × 64 → Q 4 × 13 × 16, K and V 4 × 13 × 16 → weights 4 × 13 × 13 → 13 × 64."
+    )
+    expect(figure.locator("svg")).to_contain_text("16,640 parameters, 234,624 multiplications")
+    figure.get_by_role("slider", name="Block", exact=True).focus()
+    page.keyboard.press("End")
+    expect(status).to_contain_text("Block 29 of 29, Softmax, and the next token: 6 × 61 → 6 × 61")
+    page.keyboard.press("ArrowLeft")
+    expect(status).to_contain_text("Block 28 of 29, Linear: 6 × 64 → 6 × 61")
+    figure.get_by_role("button", name="Next").click()
+    figure.get_by_role("button", name="Next").click()  # writes a token
+    expect(status).to_contain_text("Block 13 of 29, Target tokens so far: 7 numbers. Written so far: 2026-1.")
+    figure.locator("[data-pick='23']").click()
+    expect(status).to_contain_text("layer 2: attention to the source: 7 × 64 → Q 4 × 7 × 16, K and V 4 × 13 × 16")
+    figure.get_by_role("slider", name="Tokens written", exact=True).fill("10")
+    figure.get_by_role("slider", name="Block", exact=True).fill("29")
+    figure.get_by_role("button", name="Next").click()  # the end token was the last one
+    expect(status).to_contain_text("Block 1 of 29")
+    expect(status).to_contain_text("Written so far: nothing.")
+    figure.get_by_role("button", name="Play").click()
+    expect(status).to_contain_text("Block 3 of 29")
+    figure.get_by_role("button", name="Pause").click()
+    figure.get_by_label("Source", exact=True).fill("7 dez 2031")
+    expect(status).to_contain_text("11 × 64 + 11 × 64 → 11 × 64")
+
+
+def test_a_sentence_is_compared_after_every_layer(page: Page, server: LessonServer) -> None:
+    visit(page, server, "6-transformer")
+    figure = page.locator("[data-figure=layers]")
+    status = figure.locator(".status")
+    expect(status).to_contain_text("Output: 2026-11-22. Token 6 would be, from the input to the last layer: - - -")
+    expect(status).to_contain_text("already those of the output: 2, 2, 2, 3, 3, 9, 11 of 11.")
+    figure.get_by_role("slider", name="Token", exact=True).fill("11")
+    expect(status).to_contain_text("from the input to the last layer: 2 2 2 ⏎ ⏎ ⏎ ⏎.")
+    figure.get_by_label("encoder: who is similar to whom?").check()
+    expect(status).to_contain_text(
+        "After “input”, the mean similarity of a token is 1.00 to its own input, 0.49 to its own word, and 0.06 to"
+    )
+    figure.get_by_role("slider", name="After", exact=True).fill("3")
+    expect(status).to_contain_text("After “2 self-attention”")
+    expect(status).to_contain_text("0.79 to its own word")
+
+
+def test_counted_and_measured_cost_are_compared(page: Page, server: LessonServer) -> None:
+    visit(page, server, "6-transformer")
+    figure = page.locator("[data-figure=cost]")
+    status = figure.locator(".status")
+    expect(status).to_contain_text("bahdanau2014 at 128 tokens: 7.49 G operations, 0.52 × transformer2017's;")
+    figure.get_by_label("operations in sequence").check()
+    expect(status).to_contain_text("3,209 in sequence")
+    figure.get_by_label("path between source words").check()
+    figure.get_by_role("slider", name="Length", exact=True).fill("0")
+    expect(status).to_contain_text("bahdanau2014 at 8 tokens: 7 hops, 7.00 × transformer2017's")
+    figure.get_by_label("one decoded token").check()
+    figure.get_by_role("slider", name="Architecture", exact=True).fill("6")
+    expect(status).to_contain_text("convs2s2017 at 8 tokens: 4 hops, 21 % of pairs not connected")
+    figure.locator("[data-pick='7']").click()
+    expect(status).to_contain_text("transformer2017 at 8 tokens: 1 hop, 1.00 ×")
 
 
 def steered_steps(folder: Path, source: str, weights: dict[int, list[float]]) -> tuple[str, list[float]]:

@@ -47,8 +47,13 @@ def build(runs: Path, output: Path, names: Sequence[str] = ()) -> None:
             from regard.lessons.export import export_model
 
             with ablate(model.without):
-                exported = output / "models" / model.name
-                export_model(folder / "run", exported, is_steered=model.is_steered, int8=model.is_int8)
+                export_model(
+                    folder / "run",
+                    output / "models" / model.name,
+                    is_steered=model.is_steered,
+                    with_trace=model.with_trace,
+                    int8=model.is_int8,
+                )
     figures: dict[str, Measure] = {**FIGURES, "papers": partial(papers, models=output / "models")}
     for name, measure in figures.items():
         if not names or name in names:

@@ -130,7 +130,7 @@ def _result(function: Callable[..., Any], values: tuple[Any, ...]) -> np.ndarray
         result = function(*values)
     except Exception as error:
         line = _line(function, error)
-        shapes = ", ".join(_shape(np.asarray(value)) for value in values)
+        shapes = ", ".join(map(_describe, values))
         raise _UnusableAnswer(
             f"your function fails{line}; {called} ({shapes}): call it with such values to see the error"
         ) from None
@@ -167,6 +167,13 @@ def _line(function: Callable[..., Any], error: Exception) -> str:
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
     lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     return f" in line {lines[-1]}" if lines else ""
+
+
+def _describe(value: Any) -> str:
+    """Return what an argument of a reader's function is, such as `the shape (6,)`."""
+    if callable(value):
+        return "a function"
+    return f"a list of {len(value)}" if isinstance(value, list) else _shape(np.asarray(value))
 
 
 def _shape(array: np.ndarray[Any, Any]) -> str:
@@ -257,6 +264,21 @@ def _beam_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
     return np.sort(-rng.exponential(size=3))[::-1], np.log([_weights(rng, 7) for _ in range(3)]), 3
 
 
+def _cross_attention(x: Any, memory: Any, queries: Any, keys: Any, values: Any, output: Any, heads: int) -> Any:
+    def split(rows: Any) -> Any:
+        return np.reshape(rows, (len(rows), heads, -1)).swapaxes(0, 1)  # (H, rows, D / H)
+
+    q, k, v = split(x @ queries), split(memory @ keys), split(memory @ values)
+    scores = q @ k.swapaxes(1, 2) / np.sqrt(q.shape[-1])  # (H, T, S)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    contexts = weights / weights.sum(axis=-1, keepdims=True) @ v  # (H, T, D / H)
+    return contexts.swapaxes(0, 1).reshape(len(x), -1) @ output
+
+
+def _cross_attention_arguments(rng: np.random.Generator) -> tuple[Any, ...]:
+    return (rng.normal(size=(3, 8)), rng.normal(size=(5, 8)), *(rng.normal(size=(8, 8)) for _ in range(4)), 2)
+
+
 EXERCISES: Mapping[str, Verify] = {
     "1.1": _numbers(64, 1664, hint="count the end token, and both directions of bahdanau2014"),
     "1.2": _below_half,
@@ -273,6 +295,9 @@ EXERCISES: Mapping[str, Verify] = {
     "5.1": _function(np.tri, lambda rng: (int(rng.integers(3, 9)),)),
     "5.2": _function(_sinusoid, lambda rng: (int(rng.integers(0, 60)), 2 * int(rng.integers(2, 9)))),
     "5.3": _separator_head,
+    "6.1": _numbers(3_152_384, 4_204_032, hint="count biases, and two numbers per channel of each norm"),
+    "6.2": _function(_cross_attention, _cross_attention_arguments),
+    "6.3": _numbers(20, 5, 1, hint="a convolution of width 3 moves a word by its dilation in each layer"),
     "7.1": _numbers(0.30, 0.36, tolerance=0.001, hint="multiply the probabilities along each path"),
     "7.2": _numbers(3, 1, 2, hint="divide each log-probability by the divisor of its length"),
     "7.3": _function(_best_continuations, _beam_arguments),

@@ -22,14 +22,17 @@ TOKENIZERS = ("unigram", "bpe", "byte", "character", "word")
 """The kinds of tokenizers that `static/tokenizers.js` has."""
 
 
-def export_model(run: Path, folder: Path, *, is_steered: bool = True, int8: bool = False) -> None:
+def export_model(
+    run: Path, folder: Path, *, is_steered: bool = True, with_trace: bool = True, int8: bool = False
+) -> None:
     """Export a run's best checkpoint into `folder`, which is replaced.
 
     Args:
         run: The folder of a run or checkpoint.
         folder: The folder to write.
         is_steered: Also write `steered/`, the same model with inputs that change its attention, if it has any.
-        int8: Store matrices in 8 bits; not those of `steered/`.
+        with_trace: Also write the graph of lesson 6, if the model is a Transformer.
+        int8: Store matrices in 8 bits; not those of the other two.
 
     Raises:
         CheckpointError: The run cannot be read or exported.
@@ -39,6 +42,7 @@ def export_model(run: Path, folder: Path, *, is_steered: bool = True, int8: bool
     from regard.checkpoints.run_folder import resolve_checkpoint
     from regard.interop.onnx.export import export_onnx
     from regard.lessons.steering import export_steered
+    from regard.lessons.trace import add_trace
 
     checkpoint = load_checkpoint(resolve_checkpoint(run))
     check_tokenizers(checkpoint.tokenizers, run)
@@ -50,6 +54,8 @@ def export_model(run: Path, folder: Path, *, is_steered: bool = True, int8: bool
     if is_steered:
         with suppress(CheckpointError):  # of a plugin's decoder that can be traced only as it is
             export_steered(checkpoint, folder / STEERED)
+    if with_trace:
+        add_trace(checkpoint, folder)
 
 
 def check_tokenizers(tokenizers: Tokenizers, run: Path) -> None:

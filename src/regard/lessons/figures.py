@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from regard.lessons.cost import cost
 from regard.lessons.film import alignment
 from regard.lessons.heads import heads
 from regard.lessons.models import SCORES, measure_lengths
@@ -79,5 +80,6 @@ FIGURES: Mapping[str, Measure] = {
     "scores": scores,
     "what_if": what_if,
     "heads": heads,
+    "cost": cost,
     "search": search_figure,
 }

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.lessons.ablation import Ablation, ablate
@@ -38,6 +39,7 @@ class LessonModel:
         label_smoothing: The label smoothing of its training.
         is_steered: Whether it is also exported with inputs that change its attention; see `regard.lessons.steering`.
         without: What its Transformer is trained without; see `regard.lessons.ablation`.
+        with_trace: Whether its steps are exported for lesson 6; see `regard.lessons.trace`.
         is_int8: Whether the exported model has its matrices in 8 bits.
     """
 
@@ -53,6 +55,7 @@ class LessonModel:
     label_smoothing: float = 0.0
     is_steered: bool = False
     without: Ablation | None = None
+    with_trace: bool = False
     is_int8: bool = False
 
     @property
@@ -91,15 +94,10 @@ def _pair(task: str, units: tuple[int, int], max_steps: tuple[int, int]) -> list
     ]
 
 
-def _transformer(
-    name: str, max_steps: int = 800, *, is_live: bool = True, is_steered: bool = False, without: Ablation | None = None
-) -> LessonModel:
-    """Return a Transformer of lesson 5."""
+def _transformer(name: str, max_steps: int = 800, **options: Any) -> LessonModel:
+    """Return a Transformer of lessons 5 and 6."""
     settings = {"encoder_layers": 2, "decoder_layers": 2, "hidden_size": 64, "ffn_size": 128, "num_heads": 4}
-    return LessonModel(
-        name, "dates", "transformer2017", settings, max_steps, 2,
-        is_live=is_live, is_steered=is_steered, without=without,
-    )  # fmt: skip
+    return LessonModel(name, "dates", "transformer2017", settings, max_steps, 2, **options)
 
 
 def _of_paper(architecture: str, settings: Mapping[str, object], max_steps: int) -> LessonModel:
@@ -127,7 +125,7 @@ LESSON_MODELS: Sequence[LessonModel] = [
         )
         for score in SCORES
     ),
-    _transformer("dates-transformer2017", is_steered=True),
+    _transformer("dates-transformer2017", is_steered=True, with_trace=True),
     _transformer("dates-no-positions", without="positions"),
     _transformer("dates-no-mask", 200, is_live=False, without="mask"),
     *(

@@ -106,7 +106,7 @@ class Traceable:
 def write_export(checkpoint: Checkpoint, out: Path, encoder: Traceable, step: Traceable, *, int8: bool = False) -> None:
     """Trace the graphs of a run and write them to the folder `out`, with the manifest and the tokenizers."""
     with new_folder(out) as folder:
-        encoder_spec, step_spec = _export(encoder, folder / ENCODER), _export(step, folder / STEP)
+        encoder_spec, step_spec = export_graph(encoder, folder / ENCODER), export_graph(step, folder / STEP)
         description = manifest(checkpoint, encoder_spec, step_spec, int8=int8)
         (folder / FILE).write_text(as_json(description), encoding="utf-8")
         checkpoint.tokenizers.save(folder)
@@ -127,8 +127,12 @@ def _spec(name: str, small: Leaf, large: Leaf) -> TensorSpec:
     return TensorSpec(name, str(small.dtype).removeprefix("torch."), tuple(shape))
 
 
-def _export(traceable: Traceable, path: Path) -> GraphSpec:
-    """Trace a graph with the small example, and write it with axes that differ between the examples dynamic."""
+def export_graph(traceable: Traceable, path: Path) -> GraphSpec:
+    """Trace a graph with the small example, and write it with axes that differ between the examples dynamic.
+
+    Raises:
+        CheckpointError: The model cannot be traced.
+    """
     graph, names, small, large = traceable.graph, traceable.names, traceable.small, traceable.large
     outputs, large_outputs = graph(*small), graph(*large)
     inputs = list(map(_spec, names, small, large))
@@ -163,9 +167,13 @@ def _export(traceable: Traceable, path: Path) -> GraphSpec:
             ) from error
     assert onnx_program is not None
     assert [value.name for value in onnx_program.model.graph.outputs] == list(outputs)
-    for node in onnx_program.model.graph:
+    graph_ir = onnx_program.model.graph
+    graph_ir.metadata_props.clear()
+    for node in graph_ir:
         node.metadata_props.clear()  # stack traces, a fifth of a small model
         node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
     onnx_program.save(path)
     return GraphSpec(inputs, [_spec(name, outputs[name], large_outputs[name]) for name in outputs])
 

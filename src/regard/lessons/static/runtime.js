@@ -45,6 +45,9 @@ export class Model {
   // each, by name. Without attention, `memory` has the encoder's tensors. `hypotheses` are { output, score, isFinished }, best
   // first. The search is greedy unless settings say otherwise.
   heads(text, settings = { beam_size: 1 }, topBeams = 1) { return call("heads", { folder: this.folder, text, settings, topBeams }); }
+  // A transformer2017's greedy output with the values of every step: `values` by the names of trace.py, each { dims, data },
+  // `logits` (T rows), and the most probable tokens of each row, of the model (`candidates`) and of earlier states (`lens`).
+  trace(text) { return call("trace", { folder: this.folder, text }); }
   // The attention of the greedy output, and how much each source token matters: see worker.js.
   occlude(text) { return call("occlude", { folder: this.folder, text }); }
   // The token ids of a text on the target side.

@@ -5,7 +5,8 @@ import { exactSearch, lookaheadSearch } from "./strategies.js";
 import { makeTokenizer } from "./tokenizers.js";
 
 const BOS = 1, EOS = 2, UNK = 3;
-const CANDIDATES = 5; // of a step that is steered
+const CANDIDATES = 5; // of a step that is steered, and of a position in a trace
+const COLUMNS = 256; // of logits, in a trace
 const models = new Map(); // promises, by folder
 let runtime = null;
 
@@ -21,12 +22,6 @@ async function startRuntime() {
   ort.env.wasm.wasmBinary = await new Response(body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
-// Weights in 8 bits are converted when the session is created. Otherwise each step would convert them again.
-function sessionOptions({ weights }) {
-  const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
-  return weights === "int8" ? { ...options, extra: { session: { disable_quant_qdq: "1" } } } : options;
-}
-
 async function loadModel(folder) {
   runtime ??= startRuntime();
   const [manifest, names] = await Promise.all(["manifest.json", "tokenizer.json"].map(async (name) => (await read(folder + name)).json()));
@@ -34,11 +29,15 @@ async function loadModel(folder) {
   const describe = (side) => manifest.tokenizers[side] ?? manifest.tokenizers.source; // with a joint vocabulary there is one
   const [source, target] = await Promise.all(["source", "target"].map((side) => makeTokenizer(describe(side), vocabulary(side))));
   await runtime;
-  const [encoder, step] = await Promise.all([manifest.encoder, manifest.step].map(async ({ file }) => {
-    const content = new Uint8Array(await (await read(folder + file)).arrayBuffer());
-    return ort.InferenceSession.create(content, sessionOptions(manifest));
-  }));
+  const [encoder, step] = await Promise.all([manifest.encoder, manifest.step].map(({ file }) => startSession(folder + file, manifest.weights)));
   return { manifest, source, target, encoder, step };
+}
+
+// Weights in 8 bits are converted when the session is created. Otherwise each step would convert them again.
+async function startSession(address, weights = "float32") {
+  const content = new Uint8Array(await (await read(address)).arrayBuffer());
+  const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
+  return ort.InferenceSession.create(content, weights === "int8" ? { ...options, extra: { session: { disable_quant_qdq: "1" } } } : options);
 }
 
 function load(folder) {
@@ -159,6 +158,17 @@ const plain = (tensors) => Object.fromEntries(Object.entries(tensors).map(([name
 
 // The weights (layers, heads, ...) of one row.
 const headsOf = ({ dims, data }) => ({ dims: dims.slice(1), data: Array.from(data) });
+
+// The most probable tokens of each row of logits (T, V), best first, and the probability of `tokens[row]`.
+function candidatesOf(tokenizer, logits, tokens) {
+  return rowsOf(logits).map((row, at) => {
+    const most = row.reduce((a, b) => Math.max(a, b));
+    const total = row.reduce((sum, value) => sum + Math.exp(value - most), 0);
+    const probability = (token) => Math.exp(row[token] - most) / total;
+    const best = Array.from(row.keys()).sort((a, b) => row[b] - row[a]).slice(0, CANDIDATES);
+    return { best: best.map((token) => ({ token, piece: tokenizer.pieces([token])[0], probability: probability(token) })), ofOutput: probability(tokens[at]) };
+  });
+}
 
 // Decode greedily with a model whose attention can be changed; see Model.steer in runtime.js.
 async function steer(model, text, { weights = {}, forced = {}, scales = {} }) {
@@ -292,6 +302,34 @@ const KINDS = {
       source: weights("attention"),
       memory: steps[0].attention ? null : plain(tensors),
       states: Object.fromEntries(states.map(({ input, output }) => [input, [tensors[input], ...steps.map((step) => step[output])].map(({ data }) => Array.from(data))])),
+    };
+  },
+  async trace({ folder, text }) {
+    const model = await load(folder);
+    const { trace } = model.manifest;
+    if (!trace) throw new Error(`${model.manifest.architecture} has no trace`);
+    model.trace ??= startSession(folder + trace.file);
+    const session = await model.trace;
+    const { ids, tensors } = await encode(model, text);
+    const settings = { ...model.manifest.search, beam_size: 1 };
+    const { hypotheses: [{ tokens, isFinished }] } = await beamSearch(makeDecoder(model, tensors), lengthLimit(ids.length - 1, settings), settings);
+    const inputs = [BOS, ...tokens].slice(0, isFinished ? undefined : tokens.length);
+    const outputs = await session.run({ source: int64(ids, [1, ids.length]), target: int64(inputs, [1, inputs.length]) });
+    const written = isFinished ? [...tokens, EOS] : tokens;
+    const names = Object.keys(outputs).filter((name) => name !== "logits" && !name.startsWith("lens."));
+    return {
+      ids,
+      inputs,
+      sizes: trace.sizes,
+      pieces: model.source.pieces(ids),
+      inputPieces: model.target.pieces(inputs),
+      output: model.target.decode(tokens),
+      written,
+      outputPieces: model.target.pieces(written),
+      values: Object.fromEntries(names.map((name) => [name, { dims: [...outputs[name].dims], data: outputs[name].data.slice() }])),
+      logits: rowsOf(outputs.logits).map((row) => row.slice(0, COLUMNS)),
+      candidates: candidatesOf(model.target, outputs.logits, written),
+      lens: Object.fromEntries(Object.entries(outputs).filter(([name]) => name.startsWith("lens.")).map(([name, logits]) => [name.slice("lens.".length), candidatesOf(model.target, logits, written)])),
     };
   },
 };
