@@ -45,7 +45,8 @@ SOURCES = ["22 November 2026", "mar 3 mar 2020", "lunes, 4 de mayo de 1987; 1. J
 def paper_page(system: str) -> bytes:
     """Return the Markdown of a paper's page as the lessons are rendered; the site looks different."""
     template = Template(TEMPLATE.read_text(encoding="utf-8"))
-    body = "<style>img { max-width: 100% }</style>" + render_markdown((DOCS / f"{system}.md").read_text(encoding="utf-8"))
+    markdown = (DOCS / f"{system}.md").read_text(encoding="utf-8")
+    body = "<style>img { max-width: 100% }</style>" + render_markdown(markdown)
     return template.substitute(title=system, links="", following="", name="", run="", body=body).encode()
 
 
@@ -124,9 +125,9 @@ def test_a_paper_has_a_live_figure(page: Page, server: LessonServer, system: str
         figure.get_by_label("encoder", exact=True).check()
         expect(drawing).to_contain_text("mean of all heads; looked at")
 
-    other = SYSTEMS[SYSTEMS.index(system) - 1]
-    figure.get_by_label("Compare with").select_option(other)
-    expect(status).to_contain_text(f". {other}: ")
+    second = SYSTEMS[SYSTEMS.index(system) - 1]
+    figure.get_by_label("Compare with").select_option(second)
+    expect(status).to_contain_text(f". {second}: ")
     for number in (1, 2):  # the second example has two dates
         figure.get_by_role("button", name="Another").click()
         expect(figure.get_by_label("Source", exact=True)).to_have_value(MEASURED["examples"][number][0])

@@ -281,7 +281,7 @@ function remark(children, content, top, width) {
   return top + 17 * (lines.length - 1);
 }
 
-// Call `start` when the element comes near the view, so that a page loads no model that nobody looks at.
+// Call `start` when the element comes near the view, so that a page whose figure is never seen loads no model.
 function whenNear(place, start) {
   const observer = new IntersectionObserver((entries) => {
     if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
