@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from string import Template
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,7 +19,7 @@ from regard.inference.translator import Translator
 from regard.interop.onnx.runtime import OnnxModel
 from regard.lessons.pages import FOLDER
 from regard.lessons.papers import paper_models
-from regard.lessons.render import TEMPLATE, render_markdown
+from regard.lessons.render import render_markdown
 from regard.lessons.server import LessonServer, pages
 from regard.special_tokens import BOS, EOS
 
@@ -30,6 +29,13 @@ SYSTEMS = list(paper_models())
 WITH_HEADS = {"convs2s2017", "transformer2017", "modern"}  # more than one
 WITH_SELF_ATTENTION = {"transformer2017", "modern"}
 MEASURED = regard.lessons.figure("papers")
+PAGE = """<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>{title}</title>
+<link rel="stylesheet" href="static/page.css"><link rel="stylesheet" href="static/figures.css">
+<style>img {{ max-width: 100% }}</style>
+<main>{body}</main><script type="module" src="static/figures.js"></script></html>
+"""
 MINUS = "\N{MINUS SIGN}"
 VERDICTS = re.compile(r", (right|wrong; right is [-\d ]+)\..*, (right|wrong; right is [-\d ]+)\. Token ")
 CUT_OFF = """() => {
@@ -43,11 +49,9 @@ SOURCES = ["22 November 2026", "mar 3 mar 2020", "lunes, 4 de mayo de 1987; 1. J
 
 
 def paper_page(system: str) -> bytes:
-    """Return the Markdown of a paper's page as the lessons are rendered; the site looks different."""
-    template = Template(TEMPLATE.read_text(encoding="utf-8"))
+    """Return a page with the Markdown of a paper and its live figure; the site looks different."""
     markdown = (DOCS / f"{system}.md").read_text(encoding="utf-8")
-    body = "<style>img { max-width: 100% }</style>" + render_markdown(markdown)
-    return template.substitute(title=system, links="", following="", name="", run="", body=body).encode()
+    return PAGE.format(title=system, body=render_markdown(markdown)).encode()
 
 
 @pytest.fixture(scope="module")
