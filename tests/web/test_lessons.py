@@ -622,6 +622,8 @@ def test_counted_and_measured_cost_are_compared(page: Page, server: LessonServer
     expect(status).to_contain_text("convs2s2017 at 8 tokens: 4 hops, 21 % of pairs not connected")
     figure.locator("[data-pick='7']").click()
     expect(status).to_contain_text("transformer2017 at 8 tokens: 1 hop, 1.00 ×")
+    decoding = regard.lessons.figure("cost")["systems"]["transformer2017"]["decoding"]
+    expect(status).to_contain_text(f"; {decoding['cpu'][0]:.2f} ms of CPU time, 1.00 ×")
 
 
 def steered_steps(folder: Path, source: str, weights: dict[int, list[float]]) -> tuple[str, list[float]]:
