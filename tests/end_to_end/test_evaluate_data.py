@@ -81,3 +81,18 @@ def test_what_is_not_clear_is_refused(run: Path, table: Path, tmp_path: Path) ->
     blank = write_lines(tmp_path / "blank.tsv", ["1\t", "\t2"])
     refused(call("evaluate", run, "--data", blank), "no pair with text on both sides", "(line 1)", "(line 2)")
     refused(call("score", run, "--data", blank, "--output", blank), "would be overwritten")
+
+
+def test_the_share_of_references_among_the_best(run: Path, files: Files, tmp_path: Path) -> None:
+    sources = files.test[:12]
+    source = write_lines(tmp_path / "source", sources)
+    beams = ("--beam-size", "4")
+    n_best = call("translate", run, "--input", source, "--top-beams", "4", *beams).out.decode().splitlines()
+    thirds = [line.split("\t")[-1] for line in n_best[2::4]]  # the third best of each source is its reference
+    test = ("--source", source, "--reference", write_lines(tmp_path / "reference", thirds), *beams)
+    report = json.loads(call("evaluate", run, *test, "--top", "3", "--top", "2", "--json").out)
+    assert report["exact_at"]["3"] == 1
+    assert report["exact"] == report["exact_at"]["2"] == 0
+    text = call("evaluate", run, *test, "--top", "3").out.decode()
+    assert "exact 100.00  % of lines have the reference among the 3 best translations" in text
+    refused(call("evaluate", run, *test, "--top", "9"), "9", "raise beam_size")

@@ -36,6 +36,7 @@ from regard.cli.options import (
     TargetColumn,
     TargetLanguage,
     Tokenized,
+    option,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ EXAMPLES = """
 regard evaluate runs/en-de --source test.en --reference test.de
 regard evaluate runs/en-de --data test.tsv --beam-size 8 --json
 regard evaluate runs/en-de --source test.en --reference test.de --card
+regard evaluate runs/reactions --data test.tsv --beam-size 10 --top 5 --top 10
 """
 
 
@@ -67,6 +69,15 @@ def evaluate(
         ),
     ] = False,
     tokenized: Tokenized = False,
+    top: Annotated[
+        list[int] | None,
+        option(
+            "K",
+            "Also print how often the reference is among the K best translations, at most the beam size; repeatable.",
+            OUTPUT,
+            min=1,
+        ),
+    ] = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     patience: Patience = None,
@@ -120,23 +131,27 @@ def evaluate(
         split_sentences=split_sentences,
         glossary=terms,
         glossary_method=glossary_method,
+        top_beams=max(top or [1]),
         **overrides,
     )
     best = list(track(results, "translating", len(pairs)))
     seconds = time.monotonic() - start
     say_proofs(Counter(translation.proved for translation in best))
-    from regard.evaluation.metrics import measure, plugin_scores
+    from regard.evaluation.metrics import exact_in_top, measure, plugin_scores
 
     texts = [translation.text for translation in best], [pair.target for pair in pairs]
+    n_best = [[choice.text for choice in translation.n_best] for translation in best]
+    exact_at = {count: exact_in_top(n_best, texts[1], count) for count in sorted(set(top or ()))}
     language = target_language or translator.target_language
     quality = measure(*texts, target_language=language, tokenized=tokenized)
     further_scores = plugin_scores(*texts)
     if json_:
         counts = {"lines": len(pairs), "left_aside": skipped.sentences(), "seconds": round(seconds, 2)}
         with output(None) as write:
-            write(json.dumps({**asdict(quality), **further_scores, **counts}, ensure_ascii=False) + "\n")
+            tops = {"exact_at": exact_at} if exact_at else {}
+            write(json.dumps({**asdict(quality), **tops, **further_scores, **counts}, ensure_ascii=False) + "\n")
     else:
-        _print_scores(quality, further_scores, len(pairs), seconds)
+        _print_scores(quality, further_scores, exact_at, len(pairs), seconds)
     if card:
         from regard.runs.card.evaluation import add_scores
 
@@ -157,7 +172,13 @@ def _card_weights(run: Path, ensemble: Sequence[Path] | None) -> str:
     return best_weights(run)
 
 
-def _print_scores(quality: Quality, further_scores: Mapping[str, float], lines: int, seconds: float) -> None:
+def _print_scores(
+    quality: Quality,
+    further_scores: Mapping[str, float],
+    exact_at: Mapping[int, float],
+    lines: int,
+    seconds: float,
+) -> None:
     from regard.cli.streams import output
 
     with output(None) as write:
@@ -166,4 +187,6 @@ def _print_scores(quality: Quality, further_scores: Mapping[str, float], lines: 
         for name, score in further_scores.items():
             write(f"{name:5} {score:6.2f}\n")
         write(f"wer   {quality.wer:6.2f}  edits per 100 words of the reference\n")
+        for count, share in exact_at.items():
+            write(f"exact {100 * share:6.2f}  % of lines have the reference among the {count} best translations\n")
         write(f"exact {100 * quality.exact:6.2f}  % of {lines:,} lines, in {seconds:.1f} s\n")

@@ -101,6 +101,18 @@ def exact_match(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     return sum(map(str.__eq__, hypotheses, references)) / len(references)
 
 
+def exact_in_top(n_best: Sequence[Sequence[str]], references: Sequence[str], count: int) -> float:
+    """Return the share of references, 0 to 1, that equal one of their `count` best hypotheses.
+
+    Args:
+        n_best: The hypotheses of each source, best first.
+        references: The reference of each source.
+        count: How many hypotheses of each source count.
+    """
+    _check_lines(n_best, references)
+    return sum(ref in hypotheses[:count] for hypotheses, ref in zip(n_best, references, strict=True)) / len(references)
+
+
 def wer(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     """Return the word error rate: edits per 100 words of the references. NaN if no reference has a word."""
     _check_lines(hypotheses, references)
@@ -139,7 +151,7 @@ def _word_bleu(target_language: str, *, tokenized: bool) -> BLEU:
     return BLEU(tokenize=tokenizer, force=True)  # force: no warning on stderr
 
 
-def _check_lines(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+def _check_lines(hypotheses: Sequence[object], references: Sequence[str]) -> None:
     if len(hypotheses) != len(references):
         raise DataError(
             f"there are {len(hypotheses)} hypotheses and {len(references)} references",

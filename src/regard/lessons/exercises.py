@@ -130,7 +130,7 @@ def _result(function: Callable[..., Any], values: tuple[Any, ...]) -> np.ndarray
         result = function(*values)
     except Exception as error:
         line = _line(function, error)
-        shapes = ", ".join(_shape(np.asarray(value)) for value in values)
+        shapes = ", ".join(map(_describe, values))
         raise _UnusableAnswer(
             f"your function fails{line}; {called} ({shapes}): call it with such values to see the error"
         ) from None
@@ -167,6 +167,13 @@ def _line(function: Callable[..., Any], error: Exception) -> str:
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
     lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     return f" in line {lines[-1]}" if lines else ""
+
+
+def _describe(value: Any) -> str:
+    """Return what an argument of a reader's function is, such as `the shape (6,)`."""
+    if callable(value):
+        return "a function"
+    return f"a list of {len(value)}" if isinstance(value, list) else _shape(np.asarray(value))
 
 
 def _shape(array: np.ndarray[Any, Any]) -> str:

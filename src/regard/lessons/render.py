@@ -13,7 +13,8 @@ from regard.lessons.pages import Lesson
 TEMPLATE = Path(__file__).with_name("page.html")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 
 
@@ -27,19 +28,24 @@ def render_lesson(lesson: Lesson, all_lessons: Sequence[Lesson], *, has_run: boo
     """
     links = "".join(_link(linked, is_current=linked is lesson) for linked in all_lessons)
     index = all_lessons.index(lesson)
+    preceding = f'<a href="{all_lessons[index - 1].name}">← {_heading(all_lessons[index - 1])}</a>' if index else ""
     following = ""
     if index + 1 < len(all_lessons):
-        after = all_lessons[index + 1]
-        following = f'<a href="{after.name}">{after.number}. {html.escape(after.title)} →</a>'
+        following = f'<a href="{all_lessons[index + 1].name}">{_heading(all_lessons[index + 1])} →</a>'
     page = Template(TEMPLATE.read_text(encoding="utf-8"))
     return page.substitute(
         title=html.escape(lesson.title),
         links=links,
+        preceding=preceding,
         following=following,
         name=lesson.name,
         run="run" if has_run else "",
         body=render_markdown(lesson.markdown),
     )
+
+
+def _heading(lesson: Lesson) -> str:
+    return f"{lesson.number}. {html.escape(lesson.title)}"
 
 
 def _link(lesson: Lesson, *, is_current: bool) -> str:

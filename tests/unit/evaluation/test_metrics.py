@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 
 from regard.errors import DataError
-from regard.evaluation.metrics import bleu, bleu_metric, chrf, edit_distance, exact_match, measure, wer
+from regard.evaluation.metrics import bleu, bleu_metric, chrf, edit_distance, exact_in_top, exact_match, measure, wer
 
 REFERENCES = [
     "A man in an orange hat starring at something.",
@@ -141,3 +141,10 @@ def test_edit_distance_equals_its_recursion(first: list[str], second: list[str])
 def test_the_word_error_rate_is_pooled_over_sentences() -> None:
     assert measure(["a b c", "x"], ["a c", "y z"]).wer == 100 * 3 / 4
     assert math.isnan(wer(["a"], [" "]))
+
+
+def test_the_share_of_references_among_the_first_hypotheses() -> None:
+    n_best = [["a", "b", "c"], ["d", "e"], []]
+    assert [exact_in_top(n_best, ["b", "d", "f"], count) for count in (1, 2, 5)] == [1 / 3, 2 / 3, 2 / 3]
+    with pytest.raises(DataError, match="3 hypotheses and 1 references"):
+        exact_in_top(n_best, ["a"], 1)

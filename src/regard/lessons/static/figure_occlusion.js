@@ -137,7 +137,7 @@ export async function draw(place) {
     children.push(text(0, top, width < 480 ? "Same word first, measured" : "Share of output words for which both name the same source word", "strong"));
     const left = 104;
     const isWide = width >= 640;
-    const room = width - left - (isWide ? 150 : 62);
+    const room = width - left - (isWide ? 160 : 62);
     let y = top + 14;
     for (const [kind, name] of KINDS) {
       const { agree: [share, low, high], steps } = measured[kind];
@@ -150,13 +150,12 @@ export async function draw(place) {
       if (isWide) children.push(text(left + room + 56, y + 14, `(${percent(low)} to ${percent(high)})`, "small quiet"));
       y += 22;
     }
-    const [mean, low, high] = measured.all.tau.map((value) => number(value));
-    children.push(text(0, y + 16, `mean rank correlation ${mean} (${low} to ${high}), ${measured.all.steps} words`, "small quiet"));
+    const correlation = (kind) => measured[kind].tau.map((value) => number(value)).join(" (").replace(/ \((?=[^(]*$)/, " to ");
     const { noun, weight } = measured.article;
     const share = (values) => `${percent(values[0])} (${percent(values[1])} to ${percent(values[2])})`;
-    const lines = wrap(`articles whose largest fall is without their noun: ${share(noun)}; mean weight on the word with the largest fall: ${number(weight[0])}`, width);
-    lines.forEach((part, at) => children.push(text(0, y + 38 + 18 * at, part, "small quiet")));
-    return y + 30 + 18 * lines.length;
+    const lines = [`mean rank correlation, all ${measured.all.steps} words: ${correlation("all")}); verbs: ${correlation("verb")})`, `articles whose largest fall is without their noun: ${share(noun)}; mean weight on the word with the largest fall: ${number(weight[0])}`].flatMap((part) => wrap(part, width));
+    lines.forEach((part, at) => children.push(text(0, y + 18 + 18 * at, part, "small quiet")));
+    return y + 12 + 18 * lines.length;
   }
 }
 
