@@ -49,7 +49,7 @@ PLAY_AND_PAUSE = """async () => {
 }"""
 TEXTS = [
     "The dog runs.", "  two   dogs\tplay\x1cin the\u3000snow ", "", " ", "naïve Zürich ▁ x▁", "日本語 🙂 text",
-    "the then there these", "aaaaaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break", "e\u0301 ö ﬁ Ⅷ １２",
+    "the then there these", "aaaaaaaa", "aaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break", "e\u0301 ö ﬁ Ⅷ １２",
     "犬は雪の中を走る", "👩‍👩‍👧🏳️‍🌈🇩🇪", "\t\ttab\tbetween\r\nlines\n", "a\u00a0b\u200bc\x00d", "<s> </s> <unk> <0x41>",
     "שלום עולم مرحبا", "नमस्ते दुनिया", "lone \ud800 surrogate", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 ▁▁ ▁", "the dog " * 60,
 ]  # fmt: skip
