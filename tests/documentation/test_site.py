@@ -6,8 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +19,7 @@ import typer.main
 
 import regard
 from regard.cli.main import app
+from regard.models import ARCHITECTURES
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -88,6 +92,7 @@ def test_every_page_of_the_site_is_complete_and_needs_no_network(tmp_path: Path)
     assert not {name: addresses for name, addresses in broken.items() if addresses}
     _check_reference(site)
     _check_search(site)
+    _check_papers(site)
 
 
 def _check_reference(site: Path) -> None:
@@ -117,6 +122,41 @@ def _check_search(site: Path) -> None:
         expect(page.get_by_role("link", name="RNNsearch: bahdanau2014").first).to_be_visible(timeout=60_000)
         browser.close()
     assert not [request for request in requests if not request.startswith(("file:", "data:"))]
+
+
+def _check_papers(site: Path) -> None:
+    """Check that the page of every paper is small, and that its live figure runs its model when it is in view."""
+    if CHROMIUM is None:
+        return
+    from playwright.sync_api import expect, sync_playwright
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for architecture in ARCHITECTURES:
+            page = browser.new_page(viewport={"width": 1000, "height": 300})
+            loaded: dict[str, int] = {}
+            errors: list[str] = []
+            page.on("response", lambda response: loaded.update({response.url: len(response.body())}))  # noqa: B023
+            page.on("pageerror", lambda error: errors.append(str(error)))  # noqa: B023
+            page.goto(f"http://127.0.0.1:{server.server_port}/docs/papers/{architecture}.html")
+            expect(page.locator(".figure[data-ready]")).to_have_count(1)
+            page.wait_for_load_state("networkidle")
+            assert sum(loaded.values()) < 3_000_000
+            assert not [url for url in loaded if url.endswith((".onnx", ".wasm.gz"))]
+            page.locator(".figure .controls").scroll_into_view_if_needed()
+            expect(page.locator(".figure .status")).to_contain_text(f"{architecture}: ", timeout=120_000)
+            assert not errors
+            page.close()
+        browser.close()
+    server.shutdown()
+    server.server_close()
+
+
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Print nothing."""
 
 
 def test_external_resources_and_broken_links_are_found(tmp_path: Path) -> None:

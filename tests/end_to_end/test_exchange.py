@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.helpers import call, refused
+from tests.end_to_end.helpers import call, refused, write_lines
 from tests.unit.interop.models import LINES, trained
 
 from regard.checkpoints.checkpoint import save_checkpoint
@@ -41,6 +42,17 @@ def test_export_to_ctranslate2_with_a_character_tokenizer(run: Path, tmp_path: P
     assert "ctranslate2.Translator(" in out.out.decode()
     assert "beam_size=4," in out.out.decode()  # as in the recipe: CTranslate2's own default is 2
     assert {path.name for path in (tmp_path / "fast").iterdir()} >= {"model.bin", "config.json", "tokenizer.json"}
+
+
+def test_an_export_says_what_it_leaves_out(subwords: Path, tmp_path: Path) -> None:
+    assert "not exported" not in call("export", subwords, "--to", "marian", tmp_path / "all").err
+    shutil.copytree(subwords, tmp_path / "run")
+    (tmp_path / "run" / "shortlist.safetensors").touch()
+    assert "not exported: the shortlist\n" in call("export", tmp_path / "run", "--to", "marian", tmp_path / "most").err
+    write_lines(tmp_path / "run" / "glossary.tsv", ["fox\tFuchs"])
+    out = call("export", tmp_path / "run", "--to", "marian", tmp_path / "some")
+    assert out.code == 0, out.err
+    assert "not exported: the shortlist and the glossary\n" in out.err
 
 
 def test_errors_are_reported(run: Path, tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_a_wrong_licence_a_full_disk_and_a_missing_library(mine: Path, hub: Fake
     with mock.patch("huggingface_hub.snapshot_download", side_effect=full):
         refused(call("translate", "hf:me/full"), "/cache/model: No space left on device", "HF_HOME names the folder")
     with mock.patch.dict("sys.modules", {"huggingface_hub": None}):
-        refused(publish(mine), "needs the library huggingface_hub", "pip install")
+        refused(publish(mine), "needs the library huggingface_hub", "pip install 'regard[hub]'")
 
 
 def test_a_checkpoint_and_a_downloaded_model_can_be_published(mine: Path, hub: FakeHub, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_lesson_is_small_local_accessible_and_its_figures_are_saved(
     page.remove_listener("response", count)
     before_model = {path: size for path, size in loaded.items() if not path.startswith(OF_FIRST_MODEL)}
     assert sum(before_model.values()) < 300_000
-    assert sum(loaded.values()) < 6_000_000  # with the runtime and two models
+    assert sum(loaded.values()) < 6_100_000  # with the font of formulas, the runtime and two models
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
@@ -128,6 +128,17 @@ def save_figures(page: Page, folder: Path) -> list[str]:
         download.value.save_as(path)
         texts.append(path.read_text(encoding="utf-8"))
     return texts
+
+
+def test_roots_in_formulas_are_drawn(page: Page, server: LessonServer) -> None:
+    visit(page, server, "6-transformer")
+    run(page, "await document.fonts.ready")
+    widths = run(
+        page,
+        """const root = document.querySelector("msqrt");
+        return [root, root.firstElementChild].map((element) => element.getBoundingClientRect().width);""",
+    )
+    assert widths[0] > widths[1] + 5
 
 
 def test_a_long_source_does_not_fit_into_one_vector(page: Page, server: LessonServer) -> None:
@@ -622,6 +633,8 @@ def test_counted_and_measured_cost_are_compared(page: Page, server: LessonServer
     expect(status).to_contain_text("convs2s2017 at 8 tokens: 4 hops, 21 % of pairs not connected")
     figure.locator("[data-pick='7']").click()
     expect(status).to_contain_text("transformer2017 at 8 tokens: 1 hop, 1.00 ×")
+    decoding = regard.lessons.figure("cost")["systems"]["transformer2017"]["decoding"]
+    expect(status).to_contain_text(f"; {decoding['cpu'][0]:.2f} ms of CPU time, 1.00 ×")
 
 
 def steered_steps(folder: Path, source: str, weights: dict[int, list[float]]) -> tuple[str, list[float]]:

@@ -1,19 +1,21 @@
-"""The lessons of the package as pages of the site: the code that they show, and their live figures."""
+"""The lessons of the package as pages of the site: the code that they show, and the live figures of all pages."""
 
 from __future__ import annotations
 
+import posixpath
+from string import Template
 from typing import Any
 
 from regard.lessons.pages import expand_sources
 from regard_site.navigation import LESSONS
 
-FIGURES = (
-    '<link rel="stylesheet" href="../static/figures.css">\n<script type="module" src="../static/figures.js"></script>\n'
+FIGURES = Template(
+    '<link rel="stylesheet" href="$static/figures.css">\n<script type="module" src="$static/figures.js"></script>\n'
 )
 
 
 def setup(app: Any) -> None:
-    """Fill in the code while lessons are read, and load the figures in their pages."""
+    """Fill in the code while lessons are read, and load live figures in the pages that have some."""
     app.connect("source-read", _fill_in_code)
     app.connect("html-page-context", _load_figures)
 
@@ -24,5 +26,6 @@ def _fill_in_code(_app: Any, docname: str, source: list[str]) -> None:
 
 
 def _load_figures(_app: Any, pagename: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
-    if pagename.startswith(f"{LESSONS}/pages/") and "body" in context:
-        context["body"] += FIGURES
+    if 'data-figure="' in context.get("body", ""):
+        static = posixpath.relpath(f"{LESSONS}/static", posixpath.dirname(pagename))
+        context["body"] += FIGURES.substitute(static=static)

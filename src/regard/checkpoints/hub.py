@@ -46,7 +46,7 @@ def require_hub() -> None:
         import huggingface_hub  # noqa: F401
     except ImportError:
         raise ConfigError(
-            "the Hugging Face hub needs the library huggingface_hub", fix="pip install 'huggingface_hub>=1.0'"
+            "the Hugging Face hub needs the library huggingface_hub", fix="pip install 'regard[hub]'"
         ) from None
 
 

@@ -50,6 +50,17 @@ def export(
         from regard.interop.ctranslate2 import export_ctranslate2
 
         usage = export_ctranslate2(checkpoint, folder, load_shortlist(run, checkpoint))
+    if parts := _left_out(run, to):
+        say(f"not exported: {' and '.join(parts)}")
     say(f"written to {folder}; Python code that translates with it:")
     with output(None) as write:
         write(usage)
+
+
+def _left_out(run: Path, to: ExportFormat) -> list[str]:
+    """Return what the run has and the format has not: its shortlist, its glossary."""
+    from regard.inference.shortlist import FILE
+    from regard.inference.terms import default_glossaries
+
+    shortlist = ["the shortlist"] if to != "ctranslate2" and (run / FILE).is_file() else []
+    return shortlist + (["the glossary"] if default_glossaries(run) else [])

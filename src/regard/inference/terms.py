@@ -66,6 +66,11 @@ class TermOptions:
     requires: bool = True
 
 
+def default_glossaries(folder: Path) -> list[Path]:
+    """Return the files in the folder of a run that may be its default glossary; the first one is."""
+    return [path for suffix in SUFFIXES if (path := folder / f"{DEFAULT_NAME}{suffix}").is_file()]
+
+
 class RunTerms:
     """What a run knows about terms: its default glossary, and the forms of words in its training data.
 
@@ -99,7 +104,7 @@ class RunTerms:
         """Load what the folder of a run, or the run of a checkpoint, has. Raises DataError for a broken glossary."""
         candidates = (folder / "data", checkpoint.parent.parent / "data")
         data = next((path for path in candidates if (path / "train.json").is_file() or (path / FORMS).is_file()), None)
-        files = [path for suffix in SUFFIXES if (path := folder / f"{DEFAULT_NAME}{suffix}").is_file()]
+        files = default_glossaries(folder)
         default = read_glossary(files[0], *languages) if files else None
         return cls(tokenizers, data, fingerprint, default)
 

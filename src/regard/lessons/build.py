@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from regard.lessons.ablation import ablate
-from regard.lessons.figures import FIGURES
+from regard.lessons.figures import FIGURES, Measure
 from regard.lessons.models import LESSON_MODELS, train_model, write_json
 from regard.lessons.pages import FOLDER
+from regard.lessons.papers import papers
 
 STATIC = FOLDER / "static"
 
@@ -50,8 +52,10 @@ def build(runs: Path, output: Path, names: Sequence[str] = ()) -> None:
                     output / "models" / model.name,
                     is_steered=model.is_steered,
                     with_trace=model.with_trace,
+                    int8=model.is_int8,
                 )
-    for name, measure in FIGURES.items():
+    figures: dict[str, Measure] = {**FIGURES, "papers": partial(papers, models=output / "models")}
+    for name, measure in figures.items():
         if not names or name in names:
             print(f"measuring {name}", flush=True)
             write_json(

@@ -146,13 +146,19 @@ def _count_training(name: str, length: int) -> Count:
 
 
 def _count_decoding(name: str, length: int) -> Count:
-    """Count one step of the decoder, for one sentence."""
+    """Count one step of the decoder, for one sentence: to the logits and the next state."""
     import torch
+
+    from regard.interop.onnx.graphs import named_leaves
+
+    def step(state: Any) -> list[Any]:
+        result = model.decoder.step(_tokens(1, 1)[:, 0], state)
+        return [result.logits, *(leaf.value for leaf in named_leaves(result.state))]
 
     model = _model(name)[0].double().eval()
     with torch.no_grad():
         state = decoding_state(model, length)
-        return counted(lambda: model.decoder.step(_tokens(1, 1)[:, 0], state).logits)[1]
+        return counted(lambda: step(state))[1]
 
 
 def counted(compute: Callable[[], Any]) -> tuple[Any, Count]:

@@ -22,7 +22,9 @@ TOKENIZERS = ("unigram", "bpe", "byte", "character", "word")
 """The kinds of tokenizers that `static/tokenizers.js` has."""
 
 
-def export_model(run: Path, folder: Path, *, is_steered: bool = True, with_trace: bool = True) -> None:
+def export_model(
+    run: Path, folder: Path, *, is_steered: bool = True, with_trace: bool = True, int8: bool = False
+) -> None:
     """Export a run's best checkpoint into `folder`, which is replaced.
 
     Args:
@@ -30,6 +32,7 @@ def export_model(run: Path, folder: Path, *, is_steered: bool = True, with_trace
         folder: The folder to write.
         is_steered: Also write `steered/`, the same model with inputs that change its attention, if it has any.
         with_trace: Also write the graph of lesson 6, if the model is a Transformer.
+        int8: Store matrices in 8 bits; not those of the other two.
 
     Raises:
         CheckpointError: The run cannot be read or exported.
@@ -45,7 +48,7 @@ def export_model(run: Path, folder: Path, *, is_steered: bool = True, with_trace
     check_tokenizers(checkpoint.tokenizers, run)
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-    export_onnx(checkpoint, folder)
+    export_onnx(checkpoint, folder, int8=int8)
     if checkpoint.config.model.architecture == "cho2014":
         add_summary(folder)
     if is_steered:
@@ -95,6 +98,8 @@ def add_summary(folder: Path) -> None:
     """Make the vector c of an exported cho2014 an output of its encoder: what both parts of its memory are made of."""
     import onnx
 
+    from regard.interop.onnx.manifest import as_json
+
     path = folder / "encoder.onnx"
     model = onnx.load(path)
     producers = {name: node for node in model.graph.node for name in node.output}
@@ -109,7 +114,7 @@ def add_summary(folder: Path) -> None:
     manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
     hidden = next(tensor for tensor in manifest["encoder"]["outputs"] if tensor["name"] == "hidden")
     manifest["encoder"]["outputs"].append({**hidden, "name": SUMMARY})
-    manifest_path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    manifest_path.write_text(as_json(manifest), encoding="utf-8")
 
 
 def _ancestors(producers: dict[str, object], name: str) -> set[str]:

@@ -15,6 +15,7 @@ from regard.lessons.tasks import TASKS
 from regard.lessons.what_if import what_if
 
 Runs = Mapping[str, Path]
+Measure = Callable[[Runs], dict[str, Any]]
 MEASURED_PAIRS = 200  # per length
 EXAMPLES = 8  # per length
 SYSTEMS = ("cho2014", "bahdanau2014")
@@ -73,7 +74,7 @@ def _steps(run: Path, score: str) -> dict[str, Any]:
     return {"sentences": sentences, "parameters": parameters}
 
 
-FIGURES: Mapping[str, Callable[[Runs], dict[str, Any]]] = {
+FIGURES: Mapping[str, Measure] = {
     "bottleneck": bottleneck,
     "alignment": alignment,
     "scores": scores,

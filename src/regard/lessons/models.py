@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from regard.models import ARCHITECTURES
 
 TRAINING_PAIRS = 40_000
 DEV_PAIRS = 320
+TRAINING = "training.json"  # in the folder of a model: the CPU time of its training
+PAPER_TASK = "dates"  # of the models on the papers' pages
+PAPER_LONGEST = 2
 SCORES = ("dot", "general", "concat", "scaled_dot")
 
 
@@ -36,6 +40,7 @@ class LessonModel:
         is_steered: Whether it is also exported with inputs that change its attention; see `regard.lessons.steering`.
         without: What its Transformer is trained without; see `regard.lessons.ablation`.
         with_trace: Whether its steps are exported for lesson 6; see `regard.lessons.trace`.
+        is_int8: Whether the exported model has its matrices in 8 bits.
     """
 
     name: str
@@ -51,6 +56,7 @@ class LessonModel:
     is_steered: bool = False
     without: Ablation | None = None
     with_trace: bool = False
+    is_int8: bool = False
 
     @property
     def sizes(self) -> range:
@@ -94,6 +100,12 @@ def _transformer(name: str, max_steps: int = 800, **options: Any) -> LessonModel
     return LessonModel(name, "dates", "transformer2017", settings, max_steps, 2, **options)
 
 
+def _of_paper(architecture: str, settings: Mapping[str, object], max_steps: int) -> LessonModel:
+    """Return the model of a paper's page that no lesson has."""
+    name = f"{PAPER_TASK}-{architecture}"
+    return LessonModel(name, PAPER_TASK, architecture, settings, max_steps, PAPER_LONGEST, is_int8=True)
+
+
 LESSON_MODELS: Sequence[LessonModel] = [
     *_pair("digits", (64, 64), (600, 600)),
     *_pair("dates", (128, 80), (2000, 600)),
@@ -130,16 +142,38 @@ LESSON_MODELS: Sequence[LessonModel] = [
         )
         for name, smoothing in (("phrases", 0.1), ("phrases-unsmoothed", 0.0))
     ),
+    _of_paper("sutskever2014", {"num_layers": 2, "hidden_size": 160, "embedding_size": 48}, 2500),
+    _of_paper("luong2015", {"num_layers": 2, "hidden_size": 64, "embedding_size": 48}, 800),
+    _of_paper(
+        "gnmt2016",
+        {"encoder_layers": 3, "decoder_layers": 3, "hidden_size": 64, "embedding_size": 48, "attention_size": 48},
+        600,
+    ),
+    _of_paper("bytenet2016", {"encoder_layers": 5, "decoder_layers": 5, "hidden_size": 64}, 2000),
+    _of_paper(
+        "convs2s2017",
+        {
+            "embedding_size": 64, "encoder_convolutions": ((64, 3),) * 4, "decoder_convolutions": ((64, 3),) * 3,
+            "max_positions": 128,
+        },
+        800,
+    ),
+    _of_paper(
+        "modern", {"encoder_layers": 2, "decoder_layers": 2, "hidden_size": 64, "ffn_size": 88, "num_heads": 4}, 800
+    ),
 ]  # fmt: skip
 
 
 def train_model(model: LessonModel, folder: Path) -> Path:
-    """Train a model in `folder`, and return the folder of its run."""
+    """Train a model in `folder`, write how much CPU time that took, and return the folder of its run."""
     from regard.runs.api import train
 
     write_lesson_corpus(model, folder)
+    start = time.process_time()
     with ablate(model.without):
-        return Path(train(model.recipe(folder), folder / "run", quiet=True).folder)
+        run = Path(train(model.recipe(folder), folder / "run", quiet=True).folder)
+    write_json(folder / TRAINING, {"cpu_seconds": time.process_time() - start})
+    return run
 
 
 def write_lesson_corpus(model: LessonModel, folder: Path) -> None:

@@ -18,7 +18,12 @@ from regard.lessons.render import CONTENT_SECURITY_POLICY, render_index, render_
 
 HOST = "127.0.0.1"
 _TEXT = {".js", ".mjs", ".css", ".json", ".ipynb", ".html", ".md"}
-_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".ipynb": "application/x-ipynb+json"}
+_TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".ipynb": "application/x-ipynb+json",
+    ".woff2": "font/woff2",
+}
 
 
 def pages(run: Path | None = None) -> dict[str, bytes | Path]:

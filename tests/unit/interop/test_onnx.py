@@ -25,7 +25,7 @@ from regard.decoding.strategies import SearchInput, search
 from regard.errors import CheckpointError, ConfigError
 from regard.interop.onnx.export import export_onnx
 from regard.interop.onnx.int8 import quantize_weights
-from regard.interop.onnx.manifest import describe_tokenizer
+from regard.interop.onnx.manifest import GraphSpec, describe_tokenizer, manifest
 from regard.interop.onnx.runtime import OnnxModel
 from regard.special_tokens import BOS, EOS, PAD, SPECIAL, UNK
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer
@@ -117,20 +117,39 @@ def test_weights_in_8_bits_compute_nearly_the_same_and_each_sentence_alone(
 
 def test_the_manifest_describes_the_graphs(exported: tuple[Checkpoint, Path]) -> None:
     contents, folder = exported
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    assert (manifest["format"], manifest["version"], manifest["weights"]) == ("regard-onnx", 1, "float32")
-    assert manifest["special_tokens"] == {"pad": PAD, "bos": BOS, "eos": EOS, "unk": UNK}
+    written = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert (written["format"], written["version"], written["weights"]) == ("regard-onnx", 2, "float32")
+    assert written["special_tokens"] == {"pad": PAD, "bos": BOS, "eos": EOS, "unk": UNK}
     for part in ("encoder", "step"):
-        session = onnxruntime.InferenceSession(folder / manifest[part]["file"])
+        session = onnxruntime.InferenceSession(folder / written[part]["file"])
         for side, values in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
-            assert [tensor["name"] for tensor in manifest[part][side]] == [value.name for value in values]
-            assert [len(tensor["shape"]) for tensor in manifest[part][side]] == [len(value.shape) for value in values]
-    encoded = {tensor["name"] for tensor in manifest["encoder"]["outputs"]}
-    fed = {tensor["name"] for tensor in manifest["step"]["inputs"]}
-    assert fed == {"tokens", *manifest["memory"], *(pair["input"] for pair in manifest["state"])}
+            assert [tensor["name"] for tensor in written[part][side]] == [value.name for value in values]
+            assert [len(tensor["shape"]) for tensor in written[part][side]] == [len(value.shape) for value in values]
+    encoded = {tensor["name"] for tensor in written["encoder"]["outputs"]}
+    fed = {tensor["name"] for tensor in written["step"]["inputs"]}
+    assert fed == {"tokens", *written["memory"], *(pair["input"] for pair in written["state"])}
     assert fed - {"tokens"} <= encoded
-    tokenizer, pieces = contents.tokenizers.source, manifest["tokenizers"]["source"]["pieces"]
+    tokenizer, pieces = contents.tokenizers.source, written["tokenizers"]["source"]["pieces"]
     assert pieces == tokenizer.pieces(range(tokenizer.size))
+    assert contents.tokenizers.target is tokenizer
+    assert "target" not in written["tokenizers"]
+
+
+def test_two_vocabularies_are_both_described() -> None:
+    contents = Checkpoint(recipe("cho2014"), tokenizers(joint=False), CASES["cho2014"].model(31), 0, "none", {})
+    described = manifest(contents, GraphSpec([], []), GraphSpec([], []), int8=False)["tokenizers"]
+    assert described["joint"] is False
+    assert described["source"]["pieces"] != described["target"]["pieces"]
+
+
+def test_a_folder_of_version_1_is_read(exported: tuple[Checkpoint, Path], tmp_path: Path) -> None:
+    contents, folder = exported
+    shutil.copytree(folder, tmp_path / "old")
+    path = tmp_path / "old" / "manifest.json"
+    old = json.loads(path.read_text(encoding="utf-8"))
+    old["tokenizers"]["target"] = old["tokenizers"]["source"]
+    path.write_text(json.dumps({**old, "version": 1}), encoding="utf-8")
+    assert translate(OnnxModel(tmp_path / "old"), contents, 3) == translate(OnnxModel(folder), contents, 3)
 
 
 def test_tokenizers_are_described_by_what_they_need() -> None:
@@ -168,8 +187,8 @@ def test_an_architecture_that_cannot_be_traced_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"format": "regard-onnx", "version": 2}', encoding="utf-8")
-    with pytest.raises(CheckpointError, match="regard-onnx 1"):
+    (tmp_path / "manifest.json").write_text('{"format": "regard-onnx", "version": 3}', encoding="utf-8")
+    with pytest.raises(CheckpointError, match="regard-onnx 2"):
         OnnxModel(tmp_path)
 
 

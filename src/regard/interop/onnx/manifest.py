@@ -19,7 +19,8 @@ from regard.tokenizers.tagged import TaggedTokenizer
 from regard.version import __version__
 
 FORMAT = "regard-onnx"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)  # a manifest of version 1 has the tokenizer twice if the vocabulary is joint
 FILE, ENCODER, STEP = "manifest.json", "encoder.onnx", "step.onnx"
 
 
@@ -57,7 +58,9 @@ def manifest(checkpoint: Checkpoint, encoder: GraphSpec, step: GraphSpec, *, int
     config, tokenizers = checkpoint.config, checkpoint.tokenizers
     next_names = {tensor.name for tensor in step.outputs}
     fed = [tensor.name for tensor in step.inputs[1:]]
-    source = describe_tokenizer(tokenizers.source)
+    described = {"source": describe_tokenizer(tokenizers.source)}
+    if tokenizers.target is not tokenizers.source:
+        described["target"] = describe_tokenizer(tokenizers.target)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -73,11 +76,7 @@ def manifest(checkpoint: Checkpoint, encoder: GraphSpec, step: GraphSpec, *, int
         "memory": [name for name in fed if NEXT + name not in next_names],
         "state": [{"input": name, "output": NEXT + name} for name in fed if NEXT + name in next_names],
         "search": config.search.model_dump(mode="json"),
-        "tokenizers": {
-            "joint": tokenizers.joint,
-            "source": source,
-            "target": source if tokenizers.target is tokenizers.source else describe_tokenizer(tokenizers.target),
-        },
+        "tokenizers": {"joint": tokenizers.joint, **described},
     }
 
 

@@ -16,7 +16,7 @@ from regard.config.schema import SearchConfig
 from regard.contract import Decoder, Encoder, Memory, PerSource, Seq2Seq, State, StepFeatures, expand_to_rows
 from regard.errors import CheckpointError, ConfigError
 from regard.interop.onnx.graphs import NEXT
-from regard.interop.onnx.manifest import FILE, FORMAT, VERSION
+from regard.interop.onnx.manifest import FILE, FORMAT, READABLE, VERSION
 from regard.special_tokens import PAD
 from regard.tokenizers.base import Tokenizers
 
@@ -123,7 +123,7 @@ class OnnxModel(Seq2Seq):
         folder = Path(folder)
         try:
             manifest = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            if (manifest["format"], manifest["version"]) != (FORMAT, VERSION):
+            if manifest["format"] != FORMAT or manifest["version"] not in READABLE:
                 raise ValueError(f"it is not {FORMAT} {VERSION}")
             graphs = [Graph(folder / manifest[part]["file"], threads) for part in ("encoder", "step")]
         except (OSError, ValueError, KeyError, TypeError) as error:

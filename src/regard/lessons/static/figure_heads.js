@@ -1,12 +1,10 @@
 // Lesson 5: the weights of every head of a small Transformer on the reader's text, and what each head does on a test set.
-import { Frame, button, choice, fetchJson, heatmap, html, line, number, onColours, slider, svg, text } from "./figure.js";
+import { Frame, button, choice, fetchJson, html, number, onColours, slider, svg, text } from "./figure.js";
+import { paintMap, paintThumbnails, pattern } from "./maps.js";
 import { Model } from "./runtime.js";
 
 const PARTS = [["encoder", "encoder"], ["decoder", "decoder to itself"], ["source", "decoder to source"]];
-const NAMES = { "<s>": "▷", "</s>": "⏎", "▁": "␣", " ": "␣" };
-const shown = (token) => NAMES[token] ?? token;
 const RUN = "run"; // the reader's own run, which `regard lesson RUN` serves
-const LETTER = 8.5; // width of a letter of a token
 const CLEAR = 0.15; // a relation counts as a head's work if its share is this much above that of equal weights
 
 export async function draw(place) {
@@ -118,43 +116,12 @@ export async function draw(place) {
 
   function paintPatterns(children, width) {
     const { rows, columns, weights } = pattern(state.result, state.part);
-    const across = width >= 640 ? 8 : 4;
-    const gap = 10;
-    const thumb = (width - gap * (across - 1)) / across;
-    const scale = thumb / Math.max(rows.length, columns.length);
-    const [thumbWidth, thumbHeight] = [columns.length * scale, rows.length * scale];
-    weights.forEach((matrix, index) => {
-      const x = (index % across) * (thumb + gap);
-      const y = 22 + Math.floor(index / across) * (thumbHeight + 34);
-      const isChosen = index === state.head;
-      children.push(text(x, y - 6, `${Math.floor(index / count()) + 1}.${(index % count()) + 1}`, isChosen ? "strong b" : "small quiet"));
-      children.push(heatmap(place, transpose(matrix, columns.length), x, y, thumbWidth, thumbHeight));
-      children.push(svg("rect", { x, y, width: thumbWidth, height: thumbHeight, class: isChosen ? "outline b" : "outline quiet", "stroke-width": isChosen ? 3 : 1 }));
-      children.push(svg("rect", { x, y: y - 20, width: thumb, height: thumbHeight + 20, fill: "transparent", "data-pick": index, onclick: () => select({ head: index }) }));
-    });
-    const top = 22 + Math.ceil(weights.length / across) * (thumbHeight + 34) + 6;
-    return paintLarge(children, width, top, { rows, columns, weights: weights[state.head] });
-  }
-
-  function paintLarge(children, width, top, { rows, columns, weights }) {
-    const longest = (tokens) => Math.max(...tokens.map((token) => LETTER * [...shown(token)].length));
-    const left = Math.max(26, longest(rows) + 12);
-    const cell = Math.min(25, (width - left) / Math.max(columns.length, 12));
-    const kind = cell < 11 ? "mono cell" : "mono";
-    const isSlanted = longest(columns) > LETTER;
+    const top = paintThumbnails(children, place, { rows, columns, weights }, { width, top: 0, count: count(), chosen: state.head, pick: (head) => select({ head }) });
     children.push(text(0, top + 8, `${state.part === "source" ? "Source" : "Looked at"} →`, "small quiet"));
-    const y = top + 32 + (isSlanted ? 0.77 * longest(columns) : 0);
-    columns.forEach((token, at) => children.push(svg("text", { transform: `translate(${left + cell * (at + 0.5)} ${y - 6})${isSlanted ? " rotate(-50)" : ""}`, class: kind, "text-anchor": isSlanted ? "start" : "middle" }, shown(token))));
-    rows.forEach((token, at) => children.push(text(left - 7, y + cell * (at + 0.5) + 5, shown(token), kind, "end")));
-    children.push(heatmap(place, transpose(weights, columns.length), left, y, cell * columns.length, cell * rows.length));
-    children.push(svg("rect", { x: left, y, width: cell * columns.length, height: cell * rows.length, class: "frame" }));
-    if (cell >= 9) {
-      for (let at = 1; at < columns.length; at += 1) children.push(line(left + cell * at, y, left + cell * at, y + cell * rows.length));
-      for (let at = 1; at < rows.length; at += 1) children.push(line(left, y + cell * at, left + cell * columns.length, y + cell * at));
-    }
-    const strongest = Math.max(...weights.flat());
-    children.push(text(left, y + cell * rows.length + 18, `${title(state.head)}: the largest weight is ${number(strongest)}`, "small quiet"));
-    return y + cell * rows.length + 26;
+    const y = paintMap(children, place, { rows, columns, weights: weights[state.head] }, { width, top: top + 12 });
+    const strongest = Math.max(...weights[state.head].flat());
+    children.push(text(0, y + 10, `${title(state.head)}: the largest weight is ${number(strongest)}`, "small quiet"));
+    return y + 18;
   }
 
   function paintTable(children, top, width) {
@@ -189,25 +156,3 @@ export function work({ relations, equal, heads }, index) {
   const best = gains.indexOf(Math.max(...gains));
   return { name: relations[best], share: values[best], equal: equal[best], isClear: gains[best] >= CLEAR };
 }
-
-// The tokens of rows and columns, and for each head a matrix of weights; rows of a causal part are filled up with zeros.
-export function pattern(result, part) {
-  const { pieces, outputPieces } = result;
-  const sources = [...pieces.slice(0, -1), "</s>"];
-  if (part === "encoder") {
-    const { dims: [layers, heads, size], data } = result.encoder;
-    const weights = Array.from({ length: layers * heads }, (_, head) => Array.from({ length: size }, (_row, row) => data.slice((head * size + row) * size, (head * size + row + 1) * size)));
-    return { rows: sources, columns: sources, weights };
-  }
-  const steps = result[part];
-  const inputs = ["<s>", ...outputPieces].slice(0, steps.length);
-  const columns = part === "source" ? sources : inputs;
-  const [layers, heads] = steps[0].dims;
-  const weights = Array.from({ length: layers * heads }, (_, head) => steps.map(({ data }) => {
-    const size = data.length / (layers * heads);
-    return columns.map((_column, at) => (at < size ? data[head * size + at] : 0));
-  }));
-  return { rows: part === "source" ? outputPieces : inputs, columns, weights };
-}
-
-const transpose = (matrix, columns) => Array.from({ length: columns }, (_, at) => matrix.map((row) => row[at]));

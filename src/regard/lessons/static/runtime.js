@@ -39,9 +39,12 @@ export class Model {
   encode(text) { return call("encode", { folder: this.folder, text }); }
   // The translations of a text, best first. Settings override the run's [search]; see search.js for a hypothesis.
   translate(text, settings = {}, topBeams = 1) { return call("translate", { folder: this.folder, text, settings, topBeams }); }
-  // A Transformer's greedy output with the weights of every head, as { dims, data } with the axes (layers, heads, ...):
-  // `encoder` (S, S) of the encoder's self-attention, and for each step of the decoder `decoder` (T) and `source` (S).
-  heads(text) { return call("heads", { folder: this.folder, text }); }
+  // The best translation with what the model computed at each step: weights of every head as { dims, data } with the axes
+  // (layers, heads, ...), `encoder` (S, S) of the encoder's self-attention, and for each step of the decoder `decoder` (T)
+  // and `source` (S); null where the model has none. `states` are vectors of the decoder before the first step and after
+  // each, by name. Without attention, `memory` has the encoder's tensors. `hypotheses` are { output, score, isFinished }, best
+  // first. The search is greedy unless settings say otherwise.
+  heads(text, settings = { beam_size: 1 }, topBeams = 1) { return call("heads", { folder: this.folder, text, settings, topBeams }); }
   // A transformer2017's greedy output with the values of every step: `values` by the names of trace.py, each { dims, data },
   // `logits` (T rows), and the most probable tokens of each row, of the model (`candidates`) and of earlier states (`lens`).
   trace(text) { return call("trace", { folder: this.folder, text }); }
@@ -53,6 +56,6 @@ export class Model {
   // those of all heads; `forced` ids by step; and `scales` of heads, an array (layers x heads) for each of `encoder`,
   // `decoder` and `source`. Each step has its `own` weights and probabilities and those that are `used`.
   steer(text, changes = {}) { return call("steer", { folder: this.folder, text, changes }); }
-  // The translations, and how the search got there: { pieces, unknown, hypotheses, trace, empty, fed }; see search.js and strategies.js.
+  // What `translate` returns, and how the search got there: { pieces, unknown, hypotheses, trace, empty, fed }; see search.js and strategies.js.
   search(text, settings = {}, topBeams = 1) { return call("search", { folder: this.folder, text, settings, topBeams }); }
 }

@@ -51,7 +51,7 @@ export async function beamSearch(decoder, limit, settings, topBeams = 1) {
     return { fate: score > -Infinity ? "ended" : "forbidden", score };
   };
   let live = [{ total: 0, token: BOS, parent: -1, row: 0 }];
-  let ends = [];
+  let [ends, numEnded] = [[], 0]; // the best ends, and how many there were
   for (let step = 1; ; step += 1) {
     const { rows, attention } = await decoder.step(live.map(({ token }) => token), live.map(({ row }) => row));
     const first = nodes.length;
@@ -61,19 +61,17 @@ export async function beamSearch(decoder, limit, settings, topBeams = 1) {
     const ranked = candidates.sort(byTotal).slice(0, 2 * size);
     const ended = ranked.slice(0, size).filter(({ token }) => token === EOS).map((prefix) => scored(prefix, step, true));
     const finished = ended.filter(({ score }) => score > -Infinity);
-    ends = [...ends, ...finished].sort(byScore);
-    const numEnded = (ends.count ?? 0) + finished.length;
+    numEnded += finished.length;
     live = ranked.filter(({ token }) => token !== EOS).slice(0, size);
-    const kept = ends.slice(0, size);
+    ends = [...ends, ...finished].sort(byScore).slice(0, size);
     const best = live.length ? live[0].total : -Infinity;
-    const worst = kept[topBeams - 1]?.score ?? -Infinity;
+    const worst = ends[topBeams - 1]?.score ?? -Infinity;
     const isDone = limit <= step || numEnded >= enough || worst >= round(best / limitDivisor);
-    ends = Object.assign(kept, { count: numEnded });
     trace.push({ candidates: ranked.map((candidate, rank) => ({ ...candidate, ...fateOf(candidate, rank, step) })), numEnded, bound: round(best / limitDivisor) });
     if (!isDone) continue;
     trace.at(-1).stop = limit <= step ? "limit" : numEnded >= enough ? "enough" : "bound";
     const unfinished = live.map((prefix) => scored(prefix, step, false));
-    return { hypotheses: [...kept, ...unfinished].slice(0, topBeams).map((end) => read(end, nodes)), nodes, trace, steps: step };
+    return { hypotheses: [...ends, ...unfinished].slice(0, topBeams).map((end) => read(end, nodes)), nodes, trace, steps: step };
   }
 }
 

@@ -26,15 +26,18 @@ async function loadModel(folder) {
   runtime ??= startRuntime();
   const [manifest, names] = await Promise.all(["manifest.json", "tokenizer.json"].map(async (name) => (await read(folder + name)).json()));
   const vocabulary = (side) => async () => (await read(`${folder}${names[side]}.vocabulary.json`)).json();
-  const [source, target] = await Promise.all(["source", "target"].map((side) => makeTokenizer(manifest.tokenizers[side], vocabulary(side))));
+  const describe = (side) => manifest.tokenizers[side] ?? manifest.tokenizers.source; // with a joint vocabulary there is one
+  const [source, target] = await Promise.all(["source", "target"].map((side) => makeTokenizer(describe(side), vocabulary(side))));
   await runtime;
-  const [encoder, step] = await Promise.all([manifest.encoder, manifest.step].map(({ file }) => startSession(folder + file)));
+  const [encoder, step] = await Promise.all([manifest.encoder, manifest.step].map(({ file }) => startSession(folder + file, manifest.weights)));
   return { manifest, source, target, encoder, step };
 }
 
-async function startSession(address) {
+// Weights in 8 bits are converted when the session is created. Otherwise each step would convert them again.
+async function startSession(address, weights = "float32") {
   const content = new Uint8Array(await (await read(address)).arrayBuffer());
-  return ort.InferenceSession.create(content, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
+  const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
+  return ort.InferenceSession.create(content, weights === "int8" ? { ...options, extra: { session: { disable_quant_qdq: "1" } } } : options);
 }
 
 function load(folder) {
@@ -120,6 +123,20 @@ async function search(model, tensors, limit, settings, topBeams) {
   const found = strategy === "lookahead" ? await lookaheadSearch(start(), limit, settings) : await beamSearch(start(), limit, settings, strategy === "exact" ? 1 : topBeams);
   const result = strategy === "exact" ? await exactSearch(start(), limit, settings, found.hypotheses[0]) : found;
   return { ...result, empty };
+}
+
+// The outputs of all steps when the decoder is given these tokens.
+async function replay(model, tensors, tokens) {
+  const decoder = makeDecoder(model, tensors);
+  const steps = [];
+  for (const token of [BOS, ...tokens].slice(0, tokens.length)) steps.push((await decoder.step([token], [0])).outputs);
+  return steps;
+}
+
+// The parts of the state that are a vector of fixed size for each row, as in a recurrent decoder.
+function vectorStates({ state, step }) {
+  const shapes = Object.fromEntries(step.inputs.map(({ name, shape }) => [name, shape]));
+  return state.filter(({ input }) => shapes[input].length === 2 && typeof shapes[input][1] === "number");
 }
 
 // The trace with the piece of every candidate, and the text of every one that has ended.
@@ -263,25 +280,28 @@ const KINDS = {
       })),
     };
   },
-  async heads({ folder, text }) {
+  async heads({ folder, text, settings, topBeams }) {
     const model = await load(folder);
     const { ids, tensors } = await encode(model, text);
-    const search = { ...model.manifest.search, beam_size: 1 };
-    const decoder = makeDecoder(model, tensors);
-    const steps = [];
-    const recorder = { step: async (...row) => {
-      const result = await decoder.step(...row);
-      steps.push(result.outputs);
-      return result;
-    } };
-    const { hypotheses: [{ tokens, isFinished }] } = await beamSearch(recorder, lengthLimit(ids.length - 1, search), search);
+    const all = { ...model.manifest.search, ...settings };
+    const { hypotheses } = await search(model, tensors, lengthLimit(ids.length - 1, all), all, topBeams);
+    const [best] = hypotheses;
+    const outputTokens = best.isFinished ? [...best.tokens, EOS] : best.tokens;
+    const steps = await replay(model, tensors, outputTokens);
+    const weights = (name) => (steps[0][name] ? steps.map((step) => headsOf(step[name])) : null);
+    const states = vectorStates(model.manifest);
     return {
+      ...best,
+      hypotheses: hypotheses.map(({ tokens, score, isFinished }) => ({ output: model.target.decode(tokens), score, isFinished })),
       pieces: model.source.pieces(ids),
-      output: model.target.decode(tokens),
-      outputPieces: model.target.pieces(isFinished ? [...tokens, EOS] : tokens),
-      encoder: headsOf(tensors.self_attention),
-      decoder: steps.map((step) => headsOf(step.self_attention)),
-      source: steps.map((step) => headsOf(step.attention)),
+      unknown: ids.filter((id) => id === UNK).length,
+      output: model.target.decode(best.tokens),
+      outputPieces: model.target.pieces(outputTokens),
+      encoder: tensors.self_attention ? headsOf(tensors.self_attention) : null,
+      decoder: weights("self_attention"),
+      source: weights("attention"),
+      memory: steps[0].attention ? null : plain(tensors),
+      states: Object.fromEntries(states.map(({ input, output }) => [input, [tensors[input], ...steps.map((step) => step[output])].map(({ data }) => Array.from(data))])),
     };
   },
   async trace({ folder, text }) {
