@@ -48,7 +48,8 @@ PLAY_AND_PAUSE = """async () => {
   play.click();
 }"""
 PRESS_ALL = """() => {
-  for (const button of document.querySelectorAll(".figure button")) if (button.textContent !== "Save as SVG") button.click();
+  const buttons = [...document.querySelectorAll(".figure button")];
+  for (const button of buttons) if (button.textContent !== "Save as SVG") button.click();
   for (const input of document.querySelectorAll(".figure :is([type=radio], [type=checkbox])")) input.click();
   for (const input of document.querySelectorAll(".figure [type=range]")) {
     input.value = input.max;
