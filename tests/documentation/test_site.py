@@ -90,6 +90,7 @@ def test_every_page_of_the_site_is_complete_and_needs_no_network(tmp_path: Path)
     assert not [match for style in styles for match in CSS_ADDRESS.findall(style) if _is_external("".join(match))]
     broken = {str(page.path.relative_to(site)): broken_links(page, pages) for page in pages.values()}
     assert not {name: addresses for name, addresses in broken.items() if addresses}
+    assert "<mi>&</mi>" not in (site / "docs/papers/cho2014.html").read_text(encoding="utf-8")  # of `aligned`
     _check_reference(site)
     _check_search(site)
     _check_papers(site)

@@ -19,6 +19,7 @@ def _visit_inline(translator: Any, node: nodes.math) -> None:
 
 
 def _visit_block(translator: Any, node: nodes.math_block) -> None:
-    formula = convert(node.astext(), display="block")
+    text = node.astext().replace("{aligned}", "{split}")  # the same, and the converter knows only this name
+    formula = convert(text, display="block")
     translator.body.append(f'<div class="math" tabindex="0">{formula}</div>\n')
     raise nodes.SkipNode

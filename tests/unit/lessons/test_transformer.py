@@ -207,6 +207,7 @@ def test_the_layers_change_what_the_lesson_says() -> None:
     tokens = torch.tensor([[*model.tokenizers.source.encode("Nov 22, 2026"), EOS]])
     written = [*model.tokenizers.target.encode("2026-11-22"), EOS]
     values = trace({"source": tokens, "target": torch.tensor([[BOS, *written[:-1]]])})
+    assert float(values["encoder.0.inner"].eq(0).float().mean()) == pytest.approx(0.65, abs=0.005)
     right = [
         int((values[f"lens.decoder.{name}"].argmax(-1) == torch.tensor(written)).sum())
         for name in ("input", "0.attended", "0.read", "0.output", "1.attended", "1.read", "1.output")

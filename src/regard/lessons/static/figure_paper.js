@@ -254,7 +254,7 @@ export async function draw(place, { system }) {
     const height = 96;
     const most = Math.max(...columns.flat().map(Math.abs));
     const { cell, kind, bands } = layout(count, width);
-    let y = remark(children, `${pieces.length} source tokens become ${columns.length} columns of ${columns[0].length} numbers`, top + 4, width) + 4;
+    let y = remark(children, `${pieces.length} source tokens become ${columns.length} columns of ${columns[0].length} numbers`, top + 4, width) + 8;
     for (const [first, end] of bands) {
       y += 20;
       for (let at = first; at < end; at += 1) {
