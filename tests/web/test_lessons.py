@@ -47,9 +47,18 @@ PLAY_AND_PAUSE = """async () => {
   while (Number(steps.value) < 2) await new Promise((resume) => setTimeout(resume, 10));
   play.click();
 }"""
+PRESS_ALL = """() => {
+  const buttons = [...document.querySelectorAll(".figure button")];
+  for (const button of buttons) if (button.textContent !== "Save as SVG") button.click();
+  for (const input of document.querySelectorAll(".figure :is([type=radio], [type=checkbox])")) input.click();
+  for (const input of document.querySelectorAll(".figure [type=range]")) {
+    input.value = input.max;
+    input.dispatchEvent(new Event("input"));
+  }
+}"""
 TEXTS = [
     "The dog runs.", "  two   dogs\tplay\x1cin the\u3000snow ", "", " ", "naïve Zürich ▁ x▁", "日本語 🙂 text",
-    "the then there these", "aaaaaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break", "e\u0301 ö ﬁ Ⅷ １２",
+    "the then there these", "aaaaaaaa", "aaaaa", "\u0e01\u0e33 \ufeff x", "line\u2028break", "e\u0301 ö ﬁ Ⅷ １２",
     "犬は雪の中を走る", "👩‍👩‍👧🏳️‍🌈🇩🇪", "\t\ttab\tbetween\r\nlines\n", "a\u00a0b\u200bc\x00d", "<s> </s> <unk> <0x41>",
     "שלום עולم مرحبا", "नमस्ते दुनिया", "lone \ud800 surrogate", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 ▁▁ ▁", "the dog " * 60,
 ]  # fmt: skip
@@ -153,6 +162,18 @@ def test_a_long_source_does_not_fit_into_one_vector(page: Page, server: LessonSe
     page.get_by_label("dates").check()
     expect(status).to_contain_text(", right. bahdanau2014")
     expect(page.get_by_label("Length of the source")).to_have_attribute("max", "5")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_controls_do_no_harm_while_a_model_is_loading(page: Page, server: LessonServer, name: str) -> None:
+    page.goto("about:blank")
+    page.route("**/*.onnx", lambda route: None)  # it never arrives
+    page.goto(server.address + name)
+    expect(page.locator(".figure:not([data-ready])")).to_have_count(0)
+    page.evaluate(PRESS_ALL)  # the fixture `watch` fails if there is an error
+    page.wait_for_timeout(100)
+    page.goto("about:blank")
+    page.unroute_all()
 
 
 def test_a_beam_in_the_page_equals_regards(page: Page, server: LessonServer) -> None:

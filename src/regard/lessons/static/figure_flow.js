@@ -36,6 +36,7 @@ export async function draw(place) {
   onColours(() => frame.refresh());
 
   function refresh() {
+    if (!state.trace) return; // the model is loading
     state.blocks = blocksOf(state.trace, state.written + 1);
     state.block = Math.min(state.block, state.blocks.length - 1);
     block.set(state.block + 1, { max: state.blocks.length });

@@ -62,7 +62,9 @@ export async function draw(place) {
     if (!state.trace) return;
     if (state.part === "encoder") {
       const { title, means } = similarities(state.trace, levels())[state.level];
-      frame.report(`After “${title}”, the mean similarity of a token is ${number(means.own)} to its own input, ${number(means.near)} to its own word, and ${number(means.far)} to other words.`);
+      const parts = [["own", "its own input"], ["near", "its own word"], ["far", "other words"]].filter(([key]) => !Number.isNaN(means[key])); // there may be one word
+      const list = new Intl.ListFormat("en").format(parts.map(([key, name]) => `${number(means[key])} to ${name}`));
+      frame.report(`After “${title}”, the mean similarity of a token is ${list}.`);
     } else {
       const right = agreement(state.trace, levels());
       const { trace } = state;
@@ -176,7 +178,7 @@ export async function draw(place) {
       children.push(text(0, y + 15, title, isChosen ? "small strong b" : "small"));
       MEASURES.forEach(([key], at) => {
         const x = first + column * at;
-        children.push(svg("rect", { x, y: y + 18, width: Math.max(0.5, (column - 12) * Math.max(0, means[key])), height: 5, class: "bar b" }));
+        children.push(svg("rect", { x, y: y + 18, width: Math.max(0.5, (column - 12) * Math.max(0, means[key] || 0)), height: 5, class: "bar b" }));
         children.push(text(x, y + 14, Number.isNaN(means[key]) ? "–" : number(means[key]), isChosen ? "small strong" : "small"));
       });
       children.push(svg("rect", { x: 0, y, width, height: 28, fill: "transparent", "data-pick": row, onclick: () => {

@@ -83,6 +83,7 @@ export async function draw(place) {
   }
 
   function report() {
+    if (!state.result) return; // the model is loading
     const all = rows();
     const repeated = (word) => all.filter((row) => row.word === word).length > 1;
     const named = ({ word, at }) => (repeated(word) ? `${word} (place ${at + 1})` : word);

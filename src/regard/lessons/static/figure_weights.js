@@ -66,7 +66,10 @@ export async function draw(place) {
     const { turn, source } = state;
     const { model } = tasks[state.task];
     if (!source.trim()) return;
-    if (!state.result) frame.report("Loading the models…");
+    if (!state.result) {
+      frame.report("Loading the models…");
+      for (const group of [outputs, sources, nexts]) group.replaceChildren();
+    }
     try {
       const { weights, forced } = state;
       const plain = isNew ? await model.steer(source) : state.plain;
@@ -80,6 +83,7 @@ export async function draw(place) {
   }
 
   function refresh() {
+    if (!state.result) return; // the model is loading
     const { steps, pieces } = state.result;
     const step = steps[state.step];
     fill(outputs, steps.map(({ piece }, at) => chip(shown(piece), {
