@@ -307,6 +307,21 @@ def test_a_comparison_in_python_writes_the_page_and_names_the_system_that_failed
     assert "bahdanau2014 is left out: the loss is not finite" in str(comparison)
 
 
+def test_several_seeds_give_means_and_different_runs(files: Files, quick: None, tmp_path: Path) -> None:
+    command = compare_command(files, tmp_path, "--seeds", "2", steps=4)
+    command[command.index("bahdanau2014,transformer2017")] = "transformer2017"
+    finished = call(*command)
+    assert finished.code == 0, finished.err
+    comparison = report(tmp_path)
+    names = [system.name for system in comparison.systems]
+    assert names == ["transformer2017-seed1", "transformer2017-seed2"]
+    (summary,) = comparison.seeds
+    assert (summary.name, summary.count) == ("transformer2017", 2)
+    assert summary.describe() in finished.err
+    losses = [system.curve[-1].loss for system in comparison.systems]
+    assert losses[0] != losses[1]
+
+
 def test_another_recipe_in_the_same_folder_is_rejected(compared: tuple[Path, Finished], files: Files) -> None:
     messages = ("another recipe: train.max_steps is 30, not 31", "choose another folder")
     refused(call(*compare_command(files, compared[0], steps=31)), *messages)

@@ -25,6 +25,7 @@ from regard.cli.options import (
 EXAMPLES = """
 regard compare --corpus dates --minutes 1
 regard compare recipe.toml --architectures bahdanau2014,modern -o report
+regard compare recipe.toml --architectures bahdanau2014,modern --seeds 5 -o report
 regard compare --runs runs/first,runs/second -o report
 """
 SYSTEMS = "Systems"
@@ -49,6 +50,10 @@ def compare(
             show_default="the recipe's, or 10; 0.36 for a built-in corpus",
         ),
     ] = None,
+    seeds: Annotated[
+        int,
+        option("N", "Train each system N times, with seeds that follow each other, and report means.", TRAINING, min=1),
+    ] = 1,
     settings: Settings = None,
     test_source: Annotated[
         Path | None,
@@ -87,6 +92,7 @@ def compare(
         corpus=corpus,
         architectures=architectures,
         minutes=minutes,
+        seeds=seeds,
         runs=_folders(runs or []),
         overrides=settings or [],
         test=CorpusPaths(test_source, test_reference, test_data, ("--test-source", "--test-reference", "--test-data")),

@@ -51,10 +51,12 @@ class TrainedOptions(CompareOptions, total=False):
     Attributes:
         architectures: The architectures to train; by default all of regard's own.
         minutes: Training time of each system; by default the recipe's, or 10; 0.36 for a built-in corpus.
+        seeds: How many systems of each architecture to train, with seeds that follow each other; by default 1.
     """
 
     architectures: Sequence[str]
     minutes: float | None
+    seeds: int
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,7 +128,8 @@ class Comparison:
         return [head, *rows]
 
     def _notes(self) -> list[str]:
-        return [f"{name} is left out: {error.message}" for name, error in self.failures.items()]
+        means = [summary.describe() for summary in self.report.seeds]
+        return means + [f"{name} is left out: {error.message}" for name, error in self.failures.items()]
 
 
 @overload
@@ -162,6 +165,7 @@ def compare(recipe: str | Path | None = None, **options: Any) -> Comparison:
         corpus=options.get("corpus"),
         architectures=architectures if isinstance(architectures, str) else ",".join(architectures),
         minutes=options.get("minutes"),
+        seeds=options.get("seeds", 1),
         runs=[Path(run) for run in ([runs] if isinstance(runs, str | Path) else runs)],
         overrides=to_overrides(options.get("overrides", ())),
         test=CorpusPaths(source, reference, data, TEST_SET),

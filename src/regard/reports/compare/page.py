@@ -112,7 +112,20 @@ def _render_scores(report: ComparisonReport, styles: Sequence[LineStyle]) -> str
         for number, (system, style) in enumerate(zip(report.systems, styles, strict=True))
     ]
     legend = texts.SCORES_LEGEND.format(level=SIGNIFICANCE_LEVEL)
-    return render_table("Systems and scores", head, rows) + f"<p>{legend}</p>"
+    return render_table("Systems and scores", head, rows) + f"<p>{legend}</p>" + _render_seeds(report)
+
+
+def _render_seeds(report: ComparisonReport) -> str:
+    """Return a table of means over seeds; nothing if there is one seed."""
+    if not report.seeds:
+        return ""
+    metrics = list(report.seeds[0].scores)
+    rows = [
+        (escape(summary.name), str(summary.count), *(str(summary.scores[metric]) for metric in metrics))
+        for summary in report.seeds
+    ]
+    table = render_table("Mean ± standard deviation over seeds", ("system", "seeds", *map(escape, metrics)), rows)
+    return f"<h3>Seeds</h3>{table}"
 
 
 def _render_name(system: ScoredSystem, number: int, style: LineStyle) -> str:

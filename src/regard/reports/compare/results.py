@@ -91,6 +91,40 @@ class ScoredSystem(SystemResults):
     plugin_scores: dict[str, float] = {}
 
 
+class MeanScore(Record):
+    """A score over several seeds.
+
+    Attributes:
+        mean: Its mean.
+        deviation: Its sample standard deviation; None of a single seed.
+    """
+
+    mean: float
+    deviation: float | None
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" + ("" if self.deviation is None else f" ± {self.deviation:.2f}")
+
+
+class SeededScores(Record):
+    """The scores of an architecture over several seeds.
+
+    Attributes:
+        name: Name of the architecture.
+        count: Number of seeds with which training has not failed.
+        scores: Each score, by the name of its metric.
+    """
+
+    name: str
+    count: int
+    scores: dict[str, MeanScore]
+
+    def describe(self) -> str:
+        """Return for example `modern, 5 seeds: BLEU 38.20 ± 0.31, chrF 62.10 ± 0.20, exact % 10.00 ± 0.50`."""
+        scores = ", ".join(f"{metric} {score}" for metric, score in self.scores.items())
+        return f"{self.name}, {self.count} {'seed' if self.count == 1 else 'seeds'}: {scores}"
+
+
 class Sample(Record):
     """A test pair that is shown with the translation of every system."""
 
@@ -112,6 +146,7 @@ class ComparisonReport(Record):
         signatures: sacreBLEU's signature of each metric.
         samples: Pairs that are shown with their translations.
         systems: The systems, in the order of their papers.
+        seeds: The means over the seeds; empty if each architecture was trained with one.
     """
 
     title: str
@@ -124,3 +159,4 @@ class ComparisonReport(Record):
     signatures: dict[str, str]
     samples: tuple[Sample, ...]
     systems: tuple[ScoredSystem, ...]
+    seeds: tuple[SeededScores, ...] = ()

@@ -42,6 +42,7 @@ from regard.reports.compare.measure import (
 )
 from regard.reports.compare.page import write_page
 from regard.reports.compare.results import ComparisonReport, ScoredSystem
+from regard.reports.compare.seeds import summarize_seeds
 from regard.reports.compare.systems import ComparedSystem, choose_test_conditions
 from regard.runs.train import read_recipe, resume, train
 from regard.runtime import choose_device, handle_signals
@@ -58,6 +59,7 @@ class ComparisonRequest:
         corpus: Train systems on this built-in corpus.
         architectures: Architectures to train: `all`, or a comma-separated list.
         minutes: Training time of each system; None for that of the recipe or the corpus.
+        seeds: How many systems of each architecture to train, with the seed of the recipe and those that follow it.
         runs: Compare these finished runs.
         overrides: Changes of the recipe, as `section.key=value`.
         test: Files of the test set; without files, the corpus' test split or the dev set.
@@ -68,6 +70,7 @@ class ComparisonRequest:
     corpus: str | None = None
     architectures: str = "all"
     minutes: float | None = None
+    seeds: int = 1
     runs: Sequence[Path] = ()
     overrides: Sequence[str] = ()
     test: CorpusPaths = field(default_factory=CorpusPaths)
@@ -124,7 +127,10 @@ def measure_systems(request: ComparisonRequest, out: Path, console: Console) -> 
             measurements[system.name] = _measure(system, conditions, out, console)
         if not measurements:
             raise next(iter(failures.values()))
-        return Outcome(_make_report(request, systems, conditions, measurements), failures)
+        report = _make_report(request, systems, conditions, measurements)
+        for summary in report.seeds:
+            say(summary.describe(), console)
+        return Outcome(report, failures)
 
 
 def write_report(report: ComparisonReport, out: Path, console: Console) -> Path:
@@ -143,13 +149,17 @@ def _choose_systems(request: ComparisonRequest, out: Path) -> list[ComparedSyste
             fix="give either a recipe, a corpus or finished runs",
         )
     if request.runs:
-        if request.architectures != "all" or request.minutes is not None:
-            raise ConfigError("finished runs are not trained", where="runs", fix="leave out architectures and minutes")
+        if request.architectures != "all" or request.minutes is not None or request.seeds != 1:
+            fix = "leave out architectures, minutes and seeds"
+            raise ConfigError("finished runs are not trained", where="runs", fix=fix)
         return systems_module.systems_from_runs(request.runs, request.overrides)
     names = systems_module.select_architectures(request.architectures)
     if request.recipe is not None:
-        return systems_module.systems_from_recipe(request.recipe, names, request.overrides, request.minutes, out)
-    return systems_module.systems_from_corpus(request.corpus or "", names, request.overrides, request.minutes, out)
+        systems = systems_module.systems_from_recipe(request.recipe, names, request.overrides, request.minutes, out)
+    else:
+        corpus = request.corpus or ""
+        systems = systems_module.systems_from_corpus(corpus, names, request.overrides, request.minutes, out)
+    return systems if request.seeds == 1 else systems_module.with_seeds(systems, request.seeds)
 
 
 def _heading(systems: Sequence[ComparedSystem], index: int) -> str:
@@ -276,6 +286,7 @@ def _make_report(
         signatures={name: f"{metric.get_signature()}|bs:{SAMPLES}|seed:{SEED}" for name, metric in metrics.items()},
         samples=choose_samples(test_set),
         systems=tuple(scored),
+        seeds=summarize_seeds(scored) if request.seeds > 1 else (),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from regard.errors import CheckpointError, ConfigError, DataError, suggest
 from regard.evaluation.test_set import TestSet
 from regard.models import ARCHITECTURES
 from regard.reports.compare.measure import TestConditions
+from regard.reports.compare.seeds import name_with_seed
 from regard.runs.holdout import split_corpus
 
 DEFAULT_MINUTES = 10.0  # training time of each system, if neither the request nor the recipe sets it
@@ -179,6 +180,30 @@ def _with_budget(
         config = resolve_paths(config.model_copy(update={"train": train}))
         systems.append(ComparedSystem(name, out / "runs" / name, config, train=True))
     return systems
+
+
+def with_seeds(systems: Sequence[ComparedSystem], count: int) -> list[ComparedSystem]:
+    """Return each system `count` times, with its seed and the seeds that follow it.
+
+    Raises:
+        ConfigError: There is no seed, or the seed determines which pairs are held out.
+    """
+    if count < 1:
+        raise ConfigError(f"{count} seeds are too few", where="seeds", fix="give 1 or more")
+    if not systems[0].config.data.has_any_dev:
+        raise ConfigError(
+            "the seed determines which pairs are held out, so that each seed would have another dev set",
+            where="seeds",
+            fix="give a recipe with a dev set: data.dev_source and data.dev_target, or data.dev_file",
+        )
+    return [_with_seed(system, system.config.train.seed + place) for system in systems for place in range(count)]
+
+
+def _with_seed(system: ComparedSystem, seed: int) -> ComparedSystem:
+    train = system.config.train.model_copy(update={"seed": seed})
+    name = name_with_seed(system.name, seed)
+    config = system.config.model_copy(update={"train": train})
+    return replace(system, name=name, folder=system.folder.with_name(name), config=config)
 
 
 def systems_from_runs(folders: Sequence[Path], overrides: Sequence[str]) -> list[ComparedSystem]:
