@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -148,7 +149,8 @@ def test_a_rejected_run_is_kept_and_replaces_nothing(rejected: tuple[Path, str],
     assert "corrections: 80 of corrections.tsv, 80 of them new" in messages
     assert "1 pair dropped: blank, one side has no text (line 83)" in messages
     assert "1 pair dropped: a later correction has the same source (line 2)" in messages
-    assert "rejected: the new model is not significantly better on the corrections" in messages
+    # Four steps of training change little; in which direction depends on how the CPU rounds.
+    assert re.search("rejected: the new model is (worse|not significantly better) on the corrections", messages)
     assert f"the rejected run is kept in {folder}" in messages
     assert resolve_checkpoint(folder).resolve() == (folder / "last").resolve()
     assert not list(run.glob("before-*")) and not (run / "improvements").exists()
