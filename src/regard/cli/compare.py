@@ -25,7 +25,7 @@ from regard.cli.options import (
 EXAMPLES = """
 regard compare --corpus dates --minutes 1
 regard compare recipe.toml --architectures bahdanau2014,modern -o report
-regard compare recipe.toml --architectures bahdanau2014,modern --seeds 5 -o report
+regard compare recipe.toml --architectures modern --seeds 5 -o report
 regard compare --runs runs/first,runs/second -o report
 """
 SYSTEMS = "Systems"
