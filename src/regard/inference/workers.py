@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Unpack
 
@@ -27,6 +28,7 @@ CHUNK = 512  # lines that a worker receives at a time
 PROBE = 64  # lines translated to measure what is fastest
 GAIN = 0.9  # several processes must need at most this share of the time to be worth their start
 AHEAD = 2  # chunks queued for each worker, so that none is idle
+POLL_SECONDS = 1.0  # between two looks at whether the workers live
 
 Load = Callable[[], Translator]
 
@@ -94,9 +96,9 @@ def stream(
             for number, (chunk, chunk_constraints) in enumerate(chunks):
                 waiting.append(pool.submit(_translate, number * CHUNK, chunk, chunk_constraints, options))
                 if len(waiting) >= AHEAD * workers:
-                    yield from waiting.popleft().result()
+                    yield from _result(pool, waiting.popleft())
             while waiting:
-                yield from waiting.popleft().result()
+                yield from _result(pool, waiting.popleft())
         except BrokenProcessPool:
             raise DecodingError(
                 "a worker process ended unexpectedly",
@@ -105,6 +107,35 @@ def stream(
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _result(pool: ProcessPoolExecutor, future: Future[list[Translation]]) -> list[Translation]:
+    """Return the result of a chunk. Raise BrokenProcessPool if a worker has died."""
+    was_stuck = False
+    while True:
+        try:
+            return future.result(timeout=POLL_SECONDS)
+        except TimeoutError:
+            if future.done():
+                raise  # it is the worker's
+        is_stuck = any(process.exitcode is not None for process in _processes(pool))
+        if is_stuck and was_stuck:
+            _unblock(pool)
+        was_stuck = is_stuck
+
+
+def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
+    return list((pool._processes or {}).values())
+
+
+def _unblock(pool: ProcessPoolExecutor) -> None:
+    """Let a pool see that a worker has died while it sent a result.
+
+    The pool waits for the rest of that result as long as any process can write to its pipe, and this one can.
+    """
+    for process in _processes(pool):
+        process.kill()
+    pool._result_queue._writer.close()  # type: ignore[attr-defined]
 
 
 def _chunks(

@@ -1,15 +1,22 @@
-"""How many processes are chosen to translate."""
+"""How many processes are chosen to translate, and what happens if one of them is killed."""
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
+import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.queues import SimpleQueue
+from typing import Any
 
 import pytest
 import torch
 
+from regard.errors import DecodingError
 from regard.inference import workers
-from regard.inference.workers import PROBE, probe
+from regard.inference.workers import PROBE, probe, stream
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +68,20 @@ def test_the_probe_is_of_lines_from_everywhere(monkeypatch: pytest.MonkeyPatch) 
     probe(seen.extend, LINES, 4)
     assert len(seen) == 4 * PROBE
     assert seen[PROBE - 1] == LINES[10 * (PROBE - 1)]
+
+
+class Killed:
+    """A translator that is killed by SIGKILL while it sends the beginning of its result."""
+
+    def translate(self, lines: Sequence[str], **options: object) -> None:
+        (queue,) = (one for one in gc.get_objects() if isinstance(one, SimpleQueue))
+        writer: Any = queue._writer  # type: ignore[attr-defined]
+        os.write(writer.fileno(), struct.pack("!i", 1000) + b"the beginning")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_worker_that_is_killed_while_it_sends_its_result_is_an_error(count: int) -> None:
+    with pytest.raises(DecodingError, match="a worker process ended unexpectedly"):
+        list(stream(Killed, ["1"], count))  # type: ignore[arg-type]
