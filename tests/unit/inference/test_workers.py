@@ -74,7 +74,7 @@ class Killed:
     """A translator that is killed by SIGKILL while it sends the beginning of its result."""
 
     def translate(self, lines: Sequence[str], **options: object) -> None:
-        (queue,) = (one for one in gc.get_objects() if isinstance(one, SimpleQueue))
+        (queue,) = filter(lambda item: isinstance(item, SimpleQueue), gc.get_objects())
         writer: Any = queue._writer  # type: ignore[attr-defined]
         os.write(writer.fileno(), struct.pack("!i", 1000) + b"the beginning")
         os.kill(os.getpid(), signal.SIGKILL)
