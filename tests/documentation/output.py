@@ -14,6 +14,8 @@ VARIABLE = re.compile(
     r"|(?P<duration>\d[\d,.]* (?:h|min|s)\b(?: \d+ (?:min|s)\b)*)"
     r"|(?P<number>-?\d[\d,.:]*(?<![,.:]))"
     r"|(?P<precision>\bb?float(?:16|32)\b)"
+    r"|(?P<processor>(?<=^processor: )[^,]+)"
+    r"|(?P<kernels>(?<=^kernels: )\w+ \([^)]*\))"  # a level of the CPU, and what it takes
     r"|(?P<space>\s+)"
 )
 ACCEPTED = {
@@ -21,6 +23,8 @@ ACCEPTED = {
     "duration": r"\d[\d,.]* (?:h|min|s)\b(?: \d+ (?:min|s)\b)*",
     "number": r"-?\d[\d,.:]*(?<![,.:])",
     "precision": r"b?float(?:16|32)",
+    "processor": r"[^,]+",
+    "kernels": r"\w+ \([^)]*\)",
     "space": r"\s+",
 }
 

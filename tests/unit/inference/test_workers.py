@@ -75,7 +75,7 @@ class Killed:
 
     def translate(self, lines: Sequence[str], **options: object) -> None:
         (queue,) = filter(lambda item: isinstance(item, SimpleQueue), gc.get_objects())
-        writer: Any = queue._writer  # type: ignore[attr-defined]
+        writer: Any = queue._writer
         os.write(writer.fileno(), struct.pack("!i", 1000) + b"the beginning")
         os.kill(os.getpid(), signal.SIGKILL)
 
