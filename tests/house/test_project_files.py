@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,16 @@ KEYS = REQUIRED | {
     *("preferred-citation", "references", "repository", "repository-artifact", "repository-code", "type", "url"),
     "version",
 }
+
+
+def test_file_names_are_valid_on_every_system() -> None:
+    """A test that saves a picture in the working folder may have left one with a colon in its name."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is not a clone")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    names = listed.split("\0")[:-1]
+    assert len(names) > 100
+    assert [name for name in names if not re.fullmatch(r"[\w./-]+", name)] == []
 
 
 def test_the_citation_is_valid_and_that_of_this_version() -> None:

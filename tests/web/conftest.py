@@ -7,6 +7,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Viewport
 from tests.end_to_end.helpers import call, write_lines
 
 from regard.corpus.corrections import CorrectionStore
+from regard.lessons.server import LessonServer
 from regard.serving.api_keys import ApiKeys
 from regard.serving.app import create_app
 from regard.serving.glossary_store import GlossaryStore
@@ -173,6 +175,24 @@ class Watch:
     def _record(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.errors.append(f"{message.location.get('url')}: {message.text}")
+
+
+@contextmanager
+def running(server: LessonServer) -> Iterator[LessonServer]:
+    """Let a server of lessons answer inside the context."""
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
+def at_rest(page: Page) -> Page:
+    """Return a page in its usual size, light and without motion."""
+    page.set_viewport_size(SIZE)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    return page
 
 
 @pytest.fixture(scope="module")

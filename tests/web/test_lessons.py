@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Browser, Page, Response, expect
-from tests.web.conftest import SIZE, Watch
+from tests.web.conftest import Watch, at_rest, running
 
 import regard
 import regard.lessons
@@ -66,19 +65,13 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LessonServer]:
-    with LessonServer(0, pages()) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with running(LessonServer(0, pages())) as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
 def page(_watched: tuple[Page, Watch], server: LessonServer, watch: Watch) -> Page:
-    page, _ = _watched
-    page.set_viewport_size(SIZE)
-    page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    return page
+    return at_rest(_watched[0])
 
 
 def visit(page: Page, server: LessonServer, name: str, *, again: bool = False) -> None:
@@ -362,8 +355,7 @@ def test_the_readers_own_run_translates_in_the_page(
         folder = tmp_path / run_folder.name
         prepare_run(run_folder, folder)
         assert json.loads((folder / "examples.json").read_text(encoding="utf-8"))
-        with LessonServer(0, pages(folder)) as own:
-            threading.Thread(target=own.serve_forever, daemon=True).start()
+        with running(LessonServer(0, pages(folder))) as own:
             visit(page, own, "1-bottleneck")
             expect(page.get_by_label("your run")).to_be_checked()
             text = "one two three four"
@@ -456,8 +448,7 @@ def test_the_attention_of_the_readers_own_run_is_changed(
         folder = tmp_path / run_folder.name
         export_model(run_folder, folder)
         write_examples(run_folder, folder)
-        with LessonServer(0, pages(folder)) as own:
-            threading.Thread(target=own.serve_forever, daemon=True).start()
+        with running(LessonServer(0, pages(folder))) as own:
             visit(page, own, "4-what-if")
             weights, occluded = (page.locator(f"[data-figure={name}]") for name in ("weights", "occlusion"))
             expect(weights.get_by_label("your run")).to_be_checked()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import torch
 from playwright.sync_api import Locator, Page, Response, expect
-from tests.web.conftest import SIZE, Watch
+from tests.web.conftest import Watch, at_rest, running
 from tests.web.test_lessons import ACCESSIBLE, expected_translations, run, save_figures
 
 import regard.lessons
@@ -58,19 +57,13 @@ def paper_page(system: str) -> bytes:
 def server() -> Iterator[LessonServer]:
     papers = {system: paper_page(system) for system in SYSTEMS}
     pictures = {f"pictures/{path.name}": path for path in (DOCS / "pictures").iterdir()}
-    with LessonServer(0, {**pages(), **papers, **pictures}) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with running(LessonServer(0, {**pages(), **papers, **pictures})) as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
 def page(_watched: tuple[Page, Watch], server: LessonServer, watch: Watch) -> Page:
-    page, _ = _watched
-    page.set_viewport_size(SIZE)
-    page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    return page
+    return at_rest(_watched[0])
 
 
 def visit(page: Page, server: LessonServer, system: str) -> Locator:

@@ -140,7 +140,7 @@ def evaluate(
     from regard.evaluation.metrics import exact_in_top, measure, plugin_scores
 
     texts = [translation.text for translation in best], [pair.target for pair in pairs]
-    n_best = [[choice.text for choice in translation.n_best] for translation in best]
+    n_best = [[choice.text for choice in translation.n_best] for translation in best] if top else []
     exact_at = {count: exact_in_top(n_best, texts[1], count) for count in sorted(set(top or ()))}
     language = target_language or translator.target_language
     quality = measure(*texts, target_language=language, tokenized=tokenized)

@@ -59,7 +59,7 @@ class OptimizationConfig(Section):
     plateau_patience: int = Field(
         0, ge=0, le=10**9, description="Consecutive checkpoints without a lower dev loss that `plateau` accepts."
     )
-    plateau_is_final: bool = Field(
+    plateau_every_checkpoint: bool = Field(
         False,
         description="After the first plateau, lower the rate at every checkpoint (Gehring et al. 2017), instead of at "
         "each further plateau.",
@@ -76,12 +76,8 @@ class OptimizationConfig(Section):
 
     @model_validator(mode="after")
     def _check_halving(self) -> Self:
-        halving = {"halving_start": self.halving_start, "halving_interval": self.halving_interval}
-        keys = [name for name, value in halving.items() if value is not None]
-        if self.schedule == "halving" and len(keys) < 2:
+        if self.schedule == "halving" and None in (self.halving_start, self.halving_interval):
             raise ValueError("the schedule `halving` needs `halving_start` and `halving_interval`")
-        if self.schedule != "halving" and keys:
-            raise ValueError(f"`{keys[0]}` is for the schedule `halving`, and the schedule is `{self.schedule}`")
         return self
 
     @property
@@ -93,7 +89,8 @@ class OptimizationConfig(Section):
     @property
     def has_fractional_epochs(self) -> bool:
         """Whether the schedule depends on parts of an epoch."""
-        epochs = (self.halving_start, self.halving_interval) if self.halving_unit == "epochs" else ()
+        by_epochs = self.schedule == "halving" and self.halving_unit == "epochs"
+        epochs = (self.halving_start, self.halving_interval) if by_epochs else ()
         return any(number is not None and number % 1 for number in epochs)
 
 

@@ -21,7 +21,7 @@ from typing import BinaryIO, cast
 from regard.corpus.corpus import Pair
 from regard.corpus.tagged import split_tags
 from regard.data.store_writer import CHUNK_PAIRS, Chunk
-from regard.errors import WorkerLost
+from regard.errors import DataError, WorkerLost
 from regard.plugins.loading import load_plugin
 from regard.plugins.registry import plugin_sources
 from regard.tokenizers.base import Tokenizer, Tokenizers
@@ -51,6 +51,7 @@ def encode(pairs: Iterable[Pair], folder: Path) -> Iterator[Chunk]:
 
     Raises:
         WorkerLost: A worker dies.
+        DataError: The pattern of a tokenizer takes too long.
     """
     chunks = text_chunks(iter(pairs))
     tokenizers = Tokenizers.load(folder)
@@ -132,11 +133,13 @@ class _Worker:
         """Wait for the encoded chunk."""
         assert self._process.stdout is not None
         try:
-            chunk = cast(Chunk, pickle.load(self._process.stdout))  # trusted: written by this module
+            reply = cast(Chunk | DataError, pickle.load(self._process.stdout))  # trusted: written by this module
         except (OSError, EOFError, pickle.UnpicklingError):
             raise self._died() from None
         self.is_busy = False
-        return chunk
+        if isinstance(reply, DataError):
+            raise reply
+        return reply
 
     def _died(self) -> WorkerLost:
         return WorkerLost(
@@ -157,7 +160,11 @@ def _serve(folder: Path, requests: BinaryIO, results: BinaryIO) -> None:
             texts: Texts = pickle.load(requests)  # trusted: written by this module
         except EOFError:
             return
-        pickle.dump(encode_texts(tokenizers, texts), results)
+        try:
+            reply: Chunk | DataError = encode_texts(tokenizers, texts)
+        except DataError as error:  # of a pattern that takes too long
+            reply = error
+        pickle.dump(reply, results)
         results.flush()
 
 

@@ -1,4 +1,4 @@
-"""Lesson 4: what becomes of outputs if attention is changed, and what it tells of the words that matter.
+"""Lesson 4: what becomes of outputs if attention is changed, and which words matter according to it.
 
 Occlusion measures how much a source word matters for a target token: by how much the token's log-probability falls if
 the word is hidden, that is, replaced by the unknown token or removed.

@@ -69,8 +69,8 @@ class Prepared:
             size: The number of processes.
         """
         resample = self._resample(config)
-        size_of_batches = BatchSize(config.train.tokens_per_batch, config.train.pairs_per_batch)
-        batching = size_of_batches, config.train.seed, position
+        batch_size = BatchSize(config.train.tokens_per_batch, config.train.pairs_per_batch)
+        batching = batch_size, config.train.seed, position
         if isinstance(self.train, Stream):
             return StreamLoader(
                 self.train.read, *batching, rank=rank, size=size, resample=resample, origins=self.origins

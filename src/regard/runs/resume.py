@@ -25,7 +25,7 @@ from regard.training.state import TrainingState
 CHANGEABLE_TRAIN_KEYS = (  # of [train]; all of [search] may change too, because training does not depend on it
     *("max_steps", "max_epochs", "max_minutes", "patience", "checkpoint_every", "checkpoint_each_epoch", "device"),
     *("learning_rate", "schedule", "warmup_steps", "halving_start", "halving_interval", "halving_unit"),
-    *("plateau_factor", "plateau_patience", "plateau_is_final", "min_learning_rate"),
+    *("plateau_factor", "plateau_patience", "plateau_every_checkpoint", "min_learning_rate"),
     *("clip_norm", "loss_per", "weight_decay", "label_smoothing", "accumulate"),
     "parallel",
 )
@@ -37,7 +37,6 @@ WHY_FIXED = {
     "train.seed": "the order of the batches depends on it",
     "train.tokens_per_batch": "the position within the epoch depends on it",
     "train.pairs_per_batch": "the position within the epoch depends on it",
-    "train.second_stage": "what has been trained so far depends on it",
     "train.subword_sampling": "what the model has seen depends on it",
     "train.terms": "what the model has seen depends on it",
     "train.optimizer": "the saved optimizer state belongs to that optimizer",

@@ -30,7 +30,7 @@ class PlateauMonitor:
         else:
             self.checkpoints_since_best += 1
         is_plateau = self.checkpoints_since_best > config.plateau_patience
-        if not is_plateau and not (config.plateau_is_final and self.reductions):
+        if not is_plateau and not (config.plateau_every_checkpoint and self.reductions):
             return False
         self.checkpoints_since_best = 0
         self.reductions += 1

@@ -297,7 +297,7 @@ class Trainer:
         values = {
             "step": progress.step,
             "judged": progress.last_validated_step,
-            "judged_epoch": progress.last_validated_epoch,
+            "validated_epoch": progress.last_validated_epoch,
             "seconds": progress.seconds,
             "best": progress.best_score,
             "since_best": progress.checkpoints_since_best,
@@ -322,7 +322,7 @@ class Trainer:
         self.progress = Progress(
             step=values["step"],
             last_validated_step=values["judged"],
-            last_validated_epoch=values.get("judged_epoch", values["epoch"]),
+            last_validated_epoch=values.get("validated_epoch", values["epoch"]),
             seconds=values["seconds"],
             best_score=values["best"],
             checkpoints_since_best=values["since_best"],

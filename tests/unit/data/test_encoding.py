@@ -58,3 +58,15 @@ def test_a_worker_that_is_killed_is_an_error(
     monkeypatch.setattr(encoding._Worker, "result", killing)
     with pytest.raises(DataError, match=r"has died \(exit code -9\)"):
         list(encode(PAIRS, tmp_path))
+
+
+def test_a_pattern_that_takes_too_long_in_a_worker_is_the_same_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TokenizerConfig(kind="pattern", pattern="(a|aa)+b", vocabulary_size=20)
+    train_tokenizers(config, [("ab", "ab")]).save(tmp_path)
+    monkeypatch.setattr(encoding, "SERIAL_PAIRS", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
+    with pytest.raises(DataError, match="takes more than 2 seconds") as raised:
+        list(encode([Pair("a" * 60 + "c", "ab", 1)], tmp_path))
+    assert (raised.value.where, raised.value.fix) == ("tokenizer.pattern", "avoid nested repetitions such as (a+)+")

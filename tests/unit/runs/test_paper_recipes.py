@@ -70,7 +70,7 @@ def test_gnmt_continues_with_sgd_which_it_halves_from_step_1_200_000() -> None:
 
 def test_convs2s_divides_by_ten_at_each_epoch_after_the_first_plateau() -> None:
     train = read("convs2s2017").train
-    assert (train.plateau_factor, train.plateau_patience, train.plateau_is_final) == (0.1, 0, True)
+    assert (train.plateau_factor, train.plateau_patience, train.plateau_every_checkpoint) == (0.1, 0, True)
     assert train.checkpoint_each_epoch
 
 
@@ -78,3 +78,8 @@ def test_the_rate_of_the_transformer_is_equation_3() -> None:
     points = [SchedulePoint(step) for step in (1, 4000, 100_000)]
     expected = [512**-0.5 * min(point.step**-0.5, point.step * 4000**-1.5) for point in points]
     assert rates("transformer2017", points) == pytest.approx(expected, rel=1e-5)
+
+
+def test_another_schedule_can_be_chosen_for_a_recipe() -> None:
+    train = read_config(FOLDER / "luong2015.toml", ARCHITECTURES, ["train.schedule=cosine"]).train
+    assert (train.schedule, train.optimizer, train.has_fractional_epochs) == ("cosine", "sgd", False)

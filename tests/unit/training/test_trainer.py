@@ -148,7 +148,7 @@ def test_halving_by_epochs_and_the_end_below_the_least_rate() -> None:
     ("changes", "expected"),
     [
         ({}, [1, 1, 1, 0.5, 0.5, 0.25]),  # not after the lower loss 2.5
-        ({"plateau_is_final": True}, [1, 1, 1, 0.5, 0.25, 0.125]),
+        ({"plateau_every_checkpoint": True}, [1, 1, 1, 0.5, 0.25, 0.125]),
         ({"plateau_patience": 1}, [1, 1, 1, 1, 1, 1]),
     ],
     ids=str,

@@ -151,9 +151,9 @@ export function onColours(refresh) {
   new MutationObserver(refresh).observe(document.body, { attributes: true, attributeFilter: ["data-theme"] });
 }
 
-// Lines of at most the given width, roughly; none of an empty text. A word that is wider than a line is broken.
-export function wrap(content, width) {
-  const room = Math.max(1, Math.floor(width / 7.6)); // letters of a line
+// Lines of at most the given width, for letters of a width; none of an empty text. A word that is wider than a line is broken.
+export function wrap(content, width, letter = 7.6) {
+  const room = Math.max(1, Math.floor(width / letter)); // letters of a line
   const lines = [""];
   for (const word of content.split(" ")) {
     for (let rest = [...word]; rest.length; rest = rest.slice(room)) {

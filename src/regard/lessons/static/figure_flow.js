@@ -1,6 +1,6 @@
 // Lesson 6: a Transformer block by block, with the shapes and the values of the reader's own sentence.
-import { Frame, button, heatmap, html, line, number, onColours, slider, svg, text } from "./figure.js";
-import { addSource, columnsOf, headsOf, rowsOf, shown, wrap } from "./trace.js";
+import { Frame, button, heatmap, html, line, number, onColours, slider, svg, text, wrap } from "./figure.js";
+import { addSource, columnsOf, headsOf, rowsOf, shown } from "./trace.js";
 
 const CHANNELS = 64; // that are drawn
 const ROWS = 40; // tokens that are drawn
@@ -144,9 +144,9 @@ export async function draw(place) {
     let y = 16;
     children.push(text(0, y, title, "title"));
     y += 6;
-    for (const part of wrap(shape, width, 7.6)) children.push(text(0, (y += 18), part, "strong b"));
+    for (const part of wrap(shape, width)) children.push(text(0, (y += 18), part, "strong b"));
     y += 4;
-    for (const part of wrap(words, width)) children.push(text(0, (y += 18), part));
+    for (const part of wrap(words, width, 6.9)) children.push(text(0, (y += 18), part));
     if (multiplications) {
       const sizes = `${parameters ? `${integer(parameters)} parameters, ` : ""}${integer(multiplications)} multiplications`;
       children.push(text(0, (y += 22), sizes, "small quiet"));

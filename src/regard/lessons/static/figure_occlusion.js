@@ -1,5 +1,5 @@
 // Lesson 4: attention and occlusion of the same words, live, and how often they agree, measured.
-import { Frame, button, choice, fetchJson, html, number, onColours, percent, slider, svg, text } from "./figure.js";
+import { Frame, button, choice, fetchJson, html, number, onColours, percent, slider, svg, text, wrap } from "./figure.js";
 import { Model } from "./runtime.js";
 
 const RUN = "run";
@@ -154,20 +154,10 @@ export async function draw(place) {
     const correlation = (kind) => measured[kind].tau.map((value) => number(value)).join(" (").replace(/ \((?=[^(]*$)/, " to ");
     const { noun, weight } = measured.article;
     const share = (values) => `${percent(values[0])} (${percent(values[1])} to ${percent(values[2])})`;
-    const lines = [`mean rank correlation, all ${measured.all.steps} words: ${correlation("all")}); verbs: ${correlation("verb")})`, `articles whose largest fall is without their noun: ${share(noun)}; mean weight on the word with the largest fall: ${number(weight[0])}`].flatMap((part) => wrap(part, width));
+    const lines = [`mean rank correlation, all ${measured.all.steps} words: ${correlation("all")}); verbs: ${correlation("verb")})`, `articles whose largest fall is without their noun: ${share(noun)}; mean weight on the word with the largest fall: ${number(weight[0])}`].flatMap((part) => wrap(part, width, 6.9));
     lines.forEach((part, at) => children.push(text(0, y + 18 + 18 * at, part, "small quiet")));
     return y + 12 + 18 * lines.length;
   }
-}
-
-// Lines of at most the given width, roughly.
-function wrap(content, width) {
-  const lines = [""];
-  for (const word of content.split(" ")) {
-    if ((lines.at(-1).length + word.length) * 6.9 > width && lines.at(-1)) lines.push("");
-    lines.push(`${lines.pop()}${word} `);
-  }
-  return lines.map((part) => part.trim());
 }
 
 // A number with two digits, without a sign if it is 0.

@@ -74,14 +74,3 @@ export async function addSource(frame, use) {
     }
   }
 }
-
-// Words of a text as lines that are at most `width` wide, for letters of this width.
-export function wrap(content, width, letter = 6.9) {
-  const lines = [""];
-  for (const word of content.split(" ")) {
-    const longer = lines.at(-1) ? `${lines.at(-1)} ${word}` : word;
-    if ([...longer].length * letter > width && lines.at(-1)) lines.push(word);
-    else lines[lines.length - 1] = longer;
-  }
-  return lines;
-}

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from regard.config.optimization import OptimizationConfig
 from regard.config.overrides import HUB
 from regard.corpus.language_pairs import UNKNOWN, language_name
 from regard.inference.confidence import ConfidenceModel
@@ -157,6 +158,10 @@ def _model(facts: CardFacts) -> Iterator[str]:
     yield f"- tokenizer: {kinds}, with {sizes}"
 
 
+def _optimization(config: OptimizationConfig) -> str:
+    return f"{config.optimizer}, learning rate {config.learning_rate:g}, schedule {config.schedule}"
+
+
 def _training(facts: CardFacts) -> Iterator[str]:
     if facts.is_imported:
         yield NOT_KNOWN
@@ -165,10 +170,9 @@ def _training(facts: CardFacts) -> Iterator[str]:
     pairs, tokens = train.pairs_per_batch, train.tokens_per_batch
     size = f"{pairs * train.accumulate:,} pairs" if pairs else f"about {tokens * train.accumulate:,} tokens"
     yield f"- steps of this checkpoint: {facts.step:,}, of {size}"
-    stages = [train, *([train.second_stage] if train.second_stage else [])]
-    described = [f"{s.optimizer}, learning rate {s.learning_rate:g}, schedule {s.schedule}" for s in stages]
-    after = f", then after {train.second_stage.after_steps:,} steps " if train.second_stage else ""
-    yield f"- optimizer: {after.join(described)}, precision {train.precision}"
+    second = train.second_stage
+    after = f", after {second.after_steps:,} steps {_optimization(second)}" if second else ""
+    yield f"- optimizer: {_optimization(train)}{after}, precision {train.precision}"
     if record is not None:
         processes = f", {record.processes} processes" if record.processes > 1 else ""
         minutes = record.seconds / 60
