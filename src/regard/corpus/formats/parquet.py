@@ -39,12 +39,13 @@ def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
             yield extract_pair(values, *key_paths, row)
 
 
-def read_parquet_column(path: Path, column: str) -> Iterator[str]:
+def read_parquet_column(path: Path, column: str, option: str = "--source-column") -> Iterator[str]:
     """Yield the text of a column in each row, with spaces for line breaks; rows without text are empty.
 
     Args:
         path: The file.
         column: The name of a column; empty for the only column of text.
+        option: The option that names the column, for messages.
 
     Raises:
         DataError: The file cannot be read, or has no such column.
@@ -56,9 +57,9 @@ def read_parquet_column(path: Path, column: str) -> Iterator[str]:
             raise DataError(
                 f"it is not clear which column to read: {len(texts)} hold text ({', '.join(texts)})",
                 where=path,
-                fix="name one with --source-column",
+                fix=f"name one with {option}",
             )
-        key_path = find_column(record, column or texts[0], str(path), fix="change --source-column")
+        key_path = find_column(record, column or texts[0], str(path), fix=f"change {option}")
         _check_text_column(record, key_path, path)
         for values in _rows(table, [key_path]):
             value: Any = values
