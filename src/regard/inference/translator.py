@@ -16,6 +16,7 @@ from regard.checkpoints.checkpoint import load_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.schema import SearchConfig
 from regard.contract import Seq2Seq
+from regard.corpus.source_columns import SEPARATOR, columns_fix, columns_problem
 from regard.data.batch import make_batch
 from regard.decoding.ensemble import ensemble
 from regard.decoding.interruptible import interruptible
@@ -42,11 +43,13 @@ from regard.nn.inference import freeze_for_inference
 from regard.runtime import choose_device, keep_freed_memory
 from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
+from regard.tokenizers.columns import count_columns
 
 Precision = Literal["float32", "int8"]
 
 WINDOW = 2000  # lines sorted by length at a time
 BATCH_ROWS = 8192  # the most hypotheses that the searches of a batch keep
+SHORTER = "shorten it: a source with several columns cannot be divided"
 LONGEST = 512  # tokens in a segment, unless the run was trained on longer ones
 SEVERAL = 0.2  # share of training sources with more than one sentence above which lines are not split
 
@@ -183,7 +186,10 @@ class Translator:
         """Return how a text is divided into segments; None: as suits the training data.
 
         Lines are then split into sentences unless the source language is unknown or the run is `trained_on_several`.
+        A line with several columns is always one segment.
         """
+        if self.num_columns > 1:
+            return "lines"
         if split_sentences is not None:
             return "sentences" if split_sentences else "whole"
         return "sentences" if is_language(self.source_language) and not self.trained_on_several else "lines"
@@ -193,9 +199,35 @@ class Translator:
         """Return whether many training sources had several sentences."""
         return self.several_sentences is not None and self.several_sentences > SEVERAL
 
+    @property
+    def num_columns(self) -> int:
+        """Return the number of columns of a source, with a tab between them; 1 for plain text."""
+        return count_columns(self.tokenizers.source)
+
     def segments(self, text: str, split_sentences: bool | None = None) -> list[Span]:
-        """Return the spans of the segments of a text, each of at most `longest` tokens."""
-        return split_segments(text, self.source_language, self.division(split_sentences), self.fits)
+        """Return the spans of the segments of a text, each of at most `longest` tokens.
+
+        Raises DecodingError for a source with another number of columns than the model expects, or too long a one.
+        """
+        return self._segments(text, self.division(split_sentences), "")
+
+    def _segments(self, text: str, division: Division, place: str) -> list[Span]:
+        if self.num_columns == 1:
+            return split_segments(text, self.source_language, division, self.fits)
+        spans = split_segments(text, "", division, lambda _: True)
+        for start, end in spans:
+            self.check_columns(text[start:end], place)
+            if not self.fits(text[start:end]):
+                raise DecodingError(
+                    f"the source has more than {self.longest:,} tokens", where=place or None, fix=SHORTER
+                )
+        return spans
+
+    def check_columns(self, source: str, place: str = "") -> None:
+        """Raise DecodingError for a source with another number of columns than the model expects."""
+        count = self.num_columns
+        if count > 1 and (problem := columns_problem(source.split(SEPARATOR), count)):
+            raise DecodingError(problem, where=place or None, fix=columns_fix(count))
 
     def fits(self, text: str, tokenizer: Tokenizer | None = None) -> bool:
         """Return whether a text has at most `longest` tokens, of the source or of another tokenizer."""
@@ -280,7 +312,7 @@ class Translator:
                 yield replace(best, alternatives=tuple(alternatives)) if alternatives else best
 
     def _divide(self, line: Line, options: ResolvedOptions) -> tuple[list[Span], list[Line]]:
-        spans = split_segments(line.text, self.source_language, options.division, self.fits)
+        spans = self._segments(line.text, options.division, line.place)
         parts = line.parts(spans)
         if len(parts) == 1 and not self.fits(line.text):
             raise DecodingError(
@@ -338,7 +370,7 @@ class Translator:
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:
         """Yield the log-probability of the target of each (source, target) pair, EOS included, in nats.
 
-        Raises DataError if a source is empty.
+        Raises DataError if a source is empty, and DecodingError if it has another number of columns than expected.
         """
         remaining = iter(pairs)
         first = 1
@@ -348,6 +380,7 @@ class Translator:
                 source, target = source.strip(), target.strip()
                 if not source:
                     raise DataError("the source is empty", where=f"pair {first + place}", fix="leave the pair out")
+                self.check_columns(source, f"pair {first + place}")
                 encoded[place] = (self.tokenizers.source.encode(source), self.tokenizers.target.encode(target))
             scores = [0.0] * len(window)
             longer = {place: max(sides, key=len) for place, sides in encoded.items()}
