@@ -165,9 +165,9 @@ def _make_draft(segment: Segment, language: str | None, sentences: Sentences) ->
         reason = f"the text has more than {MAX_SEGMENT_LENGTH:,} characters, or more than {MAX_MARKUP} pieces of markup"
         return _Draft(segment, content, accelerator, letter, [], reason)
     if segment.has_columns:
-        whole = sentences.setdefault((content.text, _HAS_COLUMNS), _Sentence(content.text, [], is_text=False))
+        sentence = sentences.setdefault((content.text, _HAS_COLUMNS), _Sentence(content.text, [], is_text=False))
         span = 0, len(content.text)
-        return _Draft(segment, content, accelerator, letter, [(span, [(span, whole)])])
+        return _Draft(segment, content, accelerator, letter, [(span, [(span, sentence)])])
     if segment.can_have_accelerator and not content.tags and not content.protected:
         text, accelerator, letter = split_accelerator(content.text)
         content = MarkedText(text) if accelerator else content

@@ -16,7 +16,6 @@ from regard.checkpoints.checkpoint import load_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.config.schema import SearchConfig
 from regard.contract import Seq2Seq
-from regard.corpus.source_columns import SEPARATOR, columns_fix, columns_problem
 from regard.data.batch import make_batch
 from regard.decoding.ensemble import ensemble
 from regard.decoding.interruptible import interruptible
@@ -25,6 +24,7 @@ from regard.decoding.shortlist import Shortlist
 from regard.decoding.strategies import override_search, rows_per_sentence
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.inference.batch_search import search_batch
+from regard.inference.column_sources import check_columns, column_segments
 from regard.inference.confidence import ConfidenceModel, add_confidence, load_confidence, withhold
 from regard.inference.hypotheses import read_hypotheses, search_input, tag_source
 from regard.inference.lines import Line, batch_lines, number_lines
@@ -49,7 +49,6 @@ Precision = Literal["float32", "int8"]
 
 WINDOW = 2000  # lines sorted by length at a time
 BATCH_ROWS = 8192  # the most hypotheses that the searches of a batch keep
-SHORTER = "shorten it: a source with several columns cannot be divided"
 LONGEST = 512  # tokens in a segment, unless the run was trained on longer ones
 SEVERAL = 0.2  # share of training sources with more than one sentence above which lines are not split
 
@@ -205,29 +204,13 @@ class Translator:
         return count_columns(self.tokenizers.source)
 
     def segments(self, text: str, split_sentences: bool | None = None) -> list[Span]:
-        """Return the spans of the segments of a text, each of at most `longest` tokens.
-
-        Raises DecodingError for a source with another number of columns than the model expects, or too long a one.
-        """
+        """Return the spans of the segments of a text, each of at most `longest` tokens. See column_segments."""
         return self._segments(text, self.division(split_sentences), "")
 
     def _segments(self, text: str, division: Division, place: str) -> list[Span]:
-        if self.num_columns == 1:
-            return split_segments(text, self.source_language, division, self.fits)
-        spans = split_segments(text, "", division, lambda _: True)
-        for start, end in spans:
-            self.check_columns(text[start:end], place)
-            if not self.fits(text[start:end]):
-                raise DecodingError(
-                    f"the source has more than {self.longest:,} tokens", where=place or None, fix=SHORTER
-                )
-        return spans
-
-    def check_columns(self, source: str, place: str = "") -> None:
-        """Raise DecodingError for a source with another number of columns than the model expects."""
-        count = self.num_columns
-        if count > 1 and (problem := columns_problem(source.split(SEPARATOR), count)):
-            raise DecodingError(problem, where=place or None, fix=columns_fix(count))
+        if self.num_columns > 1:
+            return column_segments(text, self.num_columns, self.fits, place)
+        return split_segments(text, self.source_language, division, self.fits)
 
     def fits(self, text: str, tokenizer: Tokenizer | None = None) -> bool:
         """Return whether a text has at most `longest` tokens, of the source or of another tokenizer."""
@@ -380,7 +363,7 @@ class Translator:
                 source, target = source.strip(), target.strip()
                 if not source:
                     raise DataError("the source is empty", where=f"pair {first + place}", fix="leave the pair out")
-                self.check_columns(source, f"pair {first + place}")
+                check_columns(source, self.num_columns, f"pair {first + place}")
                 encoded[place] = (self.tokenizers.source.encode(source), self.tokenizers.target.encode(target))
             scores = [0.0] * len(window)
             longer = {place: max(sides, key=len) for place, sides in encoded.items()}

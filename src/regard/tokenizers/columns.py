@@ -32,6 +32,7 @@ class ColumnsTokenizer:
         columns: The tokenizer of each column.
         target: The tokenizer of the target in a joint vocabulary; it is also that of at least one column.
         separator: The id between columns.
+        offsets: For each column, what is added to the ids of its tokenizer, except the special ones.
         size: The number of ids, including the four special ones.
     """
 
@@ -43,10 +44,10 @@ class ColumnsTokenizer:
         size = len(SPECIAL) if target is None else target.size
         self.separator = size
         size += 1
-        self._offsets: list[int] = []  # of the ids of each column
+        self.offsets: list[int] = []
         for tokenizer in self.columns:
             is_shared = tokenizer is target
-            self._offsets.append(0 if is_shared else size - len(SPECIAL))
+            self.offsets.append(0 if is_shared else size - len(SPECIAL))
             size += 0 if is_shared else tokenizer.size - len(SPECIAL)
         self.size = size
 
@@ -56,7 +57,7 @@ class ColumnsTokenizer:
         for index, column in enumerate(split_columns(text, len(self.columns))):
             if index:
                 ids.append(self.separator)
-            offset = self._offsets[index]
+            offset = self.offsets[index]
             ids += [id + offset if id >= len(SPECIAL) else id for id in self.columns[index].encode(column)]
         return ids
 
@@ -104,11 +105,11 @@ class ColumnsTokenizer:
             if column is None:
                 yield from ((None, [id]) for _, id in run)
             else:
-                offset = self._offsets[column]
+                offset = self.offsets[column]
                 yield column, [id - offset if id >= len(SPECIAL) else id for _, id in run]
 
     def _has(self, column: int, id: int) -> bool:
-        return len(SPECIAL) <= id - self._offsets[column] < self.columns[column].size
+        return len(SPECIAL) <= id - self.offsets[column] < self.columns[column].size
 
     def _owner(self, id: int) -> int:
         return next(column for column in range(len(self.columns)) if self._has(column, id))
