@@ -15,7 +15,7 @@ def add_columns(tokenizer: TokenizerConfig, columns: Sequence[ColumnScan]) -> To
     """Return a tokenizer whose source has these columns: lists of items, or text that is split as the target is.
 
     Args:
-        tokenizer: The tokenizer that suits the target. If it has columns, or cannot be trained, it is returned as it is.
+        tokenizer: The tokenizer that suits the target. Returned as it is if it has columns, or is not trained.
         columns: The columns of the source. If there are none, the tokenizer is returned as it is.
     """
     if not columns or tokenizer.source_columns or tokenizer.kind == "marian":
