@@ -29,14 +29,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
-from regard.config.schema import MAX_KERNEL, MAX_LAYERS, MAX_POSITIONS, MAX_WIDTH, ModelConfig
+from regard.config.layers import Convolutions, LayerNumbers
+from regard.config.schema import MAX_POSITIONS, MAX_WIDTH, ModelConfig
 from regard.contract import DecoderOutput, Encoder, Memory, PerSource, Seq2Seq, State, StepFeatures, VocabularySizes
 from regard.nn.attention import masked_softmax
 from regard.nn.attention_recorder import active_recorder
@@ -45,39 +46,6 @@ from regard.nn.dropout import Dropout
 from regard.nn.embedding import token_embedding, zero_padding
 from regard.nn.modules import Embedding, ModuleList
 from regard.nn.output_layer import OutputLayerDecoder
-
-
-def _as_layers(value: Any) -> Any:
-    """Turn a list of pairs, as in TOML, into a tuple of tuples."""
-    if not isinstance(value, (list, tuple)) or not all(_is_layer(pair) for pair in value):
-        raise ValueError(
-            f"each layer is [size, kernel size], whole numbers from 1 to {MAX_WIDTH:,} and {MAX_KERNEL:,}: "
-            "for example [[256, 3], [256, 3]]"
-        )
-    return tuple(tuple(pair) for pair in value)
-
-
-def _is_layer(pair: Any) -> bool:
-    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(type(number) is int for number in pair):
-        return False
-    size, kernel_size = pair
-    return bool(0 < size <= MAX_WIDTH and 0 < kernel_size <= MAX_KERNEL)
-
-
-Layers = Annotated[tuple[tuple[int, int], ...], BeforeValidator(_as_layers), Field(min_length=1, max_length=MAX_LAYERS)]
-"""Each layer's size and kernel size, from the bottom up."""
-
-
-def _as_layer_numbers(value: Any) -> Any:
-    """Turn a list of numbers, as in TOML, into a tuple."""
-    is_list = isinstance(value, (list, tuple)) and all(type(number) is int and number > 0 for number in value)
-    if value is not None and not (is_list and value and list(value) == sorted(set(value))):
-        raise ValueError("give the numbers of layers in ascending order, such as [1, 3]; 1 is the lowest layer")
-    return None if value is None else tuple(value)
-
-
-LayerNumbers = Annotated[tuple[int, ...], Field(min_length=1, max_length=MAX_LAYERS)]
-"""Numbers of layers in ascending order, counted from 1, from the bottom up."""
 
 PAPER_LAYERS = ((512, 3),) * 10 + ((768, 3),) * 3 + ((2048, 1),) * 2
 
@@ -90,14 +58,14 @@ class Config(ModelConfig):
 
     architecture: Literal["convs2s2017"] = Field("convs2s2017", description="The name of this architecture.")
     embedding_size: int = Field(512, ge=1, le=MAX_WIDTH, description="Size of embeddings (f).")
-    encoder_convolutions: Layers = Field(
+    encoder_convolutions: Convolutions = Field(
         PAPER_LAYERS,
         description="The encoder's layers from the bottom up, each [channels, kernel size]; kernel sizes are odd.",
     )
-    decoder_convolutions: Layers = Field(
+    decoder_convolutions: Convolutions = Field(
         PAPER_LAYERS, description="The decoder's layers from the bottom up, each [channels, kernel size]."
     )
-    attention_layers: Annotated[LayerNumbers | None, BeforeValidator(_as_layer_numbers)] = Field(
+    attention_layers: LayerNumbers = Field(
         None, description="Decoder layers that attend to the source, such as [1]; 1 is the lowest. Default: all."
     )
     equations: Literal["paper", "fairseq"] = Field(

@@ -99,11 +99,11 @@ def test_the_special_character_fills_the_columns_after_a_source() -> None:
     tokens = torch.tensor([[5, 5, 6, 6, 6, 6]])  # the special character written out, 1.2 x 5 columns
     with torch.no_grad():
         model.encoder.embedding.weight[6] = model.encoder.padding
-        whole = bytenet2016.build(TINY.model_copy(update={"unfold_factor": 1.0}), CHARACTERS).double()
-        whole.load_state_dict({k: v for k, v in model.state_dict().items() if k != "encoder.padding"})
+        unpadded = bytenet2016.build(TINY.model_copy(update={"unfold_factor": 1.0}), CHARACTERS).double()
+        unpadded.load_state_dict({k: v for k, v in model.state_dict().items() if k != "encoder.padding"})
         padded = bytenet2016.build(TINY.model_copy(update={"pad_to_multiple": 5}), CHARACTERS).double()
         padded.load_state_dict(model.state_dict())
-        expected = whole.encode(as_batch(tokens.tolist())).keys
+        expected = unpadded.encode(as_batch(tokens.tolist())).keys
         torch.testing.assert_close(padded.encode(as_batch([[5, 5]])).keys, expected)
 
 
