@@ -27,7 +27,7 @@ MAX_HEADS = 4096
 MAX_KERNEL = 1023
 MAX_POSITIONS = MAX_LENGTH  # learned positions, and positions in an attention window
 MAX_VOCABULARY = 1_000_000
-COPYING_NEEDS_JOINT = "`model.copy_attention` needs one vocabulary for source and target: set `tokenizer.joint = true`"
+COPYING_NEEDS_JOINT = "`model.copy_attention` needs `tokenizer.joint = true`: copied source tokens become target tokens"
 
 
 class TokenizerConfig(Section):

@@ -99,7 +99,7 @@ def build_on_meta(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq
 
 def _check_vocabulary(config: ModelConfig, vocabularies: VocabularySizes) -> None:
     if config.copies_source and not vocabularies.joint:
-        raise ConfigError(COPYING_NEEDS_JOINT, where="model.copy_attention")
+        raise ConfigError(COPYING_NEEDS_JOINT, where="model.copy_attention", fix="share the vocabulary, or do not copy")
 
 
 def build_uninitialized(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:

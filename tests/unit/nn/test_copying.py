@@ -91,7 +91,7 @@ def test_label_smoothing_is_of_the_mixture(smoothing: float) -> None:
 def test_a_vocabulary_that_is_not_joint_is_an_error() -> None:
     config = bahdanau2014.tiny().model_copy(update={"copy_attention": True})
     for build in (build_model, build_on_meta):
-        with pytest.raises(ConfigError, match=r"needs one vocabulary .*: set `tokenizer.joint = true`"):
+        with pytest.raises(ConfigError, match=r"needs `tokenizer\.joint = true`: copied"):
             build(config, VocabularySizes(9, 9, joint=False))
 
 
