@@ -32,6 +32,7 @@ WORDS_PER_TOKEN = 4  # with this many distinct words per token of a vocabulary, 
 SCARCE_DROPOUT = 0.1  # maximum dropout if steps are scarce
 SCARCE_RATE = 0.01  # Muon's learning rate if steps are scarce
 DEFAULT_ARCHITECTURE = "modern"
+COPIED_SHARE = 0.4  # of a target in its source, from which on tokens are copied: recipes/RESULTS.md, Copying
 
 BYTES_AND_SPECIAL = 256 + len(SPECIAL)
 
@@ -48,6 +49,8 @@ class RecipeInputs:
         distinct_words: Distinct whitespace-separated words.
         has_gpu: Whether training runs on a GPU.
         dev_pairs: Pairs of the dev set.
+        words_in_source: Share of the words of targets that also occur in their source.
+        characters_in_source: Share of the characters of targets that also occur in their source.
         columns: The columns of the source, if there are several; see CorpusScan for what the other values are then.
     """
 
@@ -59,6 +62,8 @@ class RecipeInputs:
     has_gpu: bool
     dev_pairs: int = 0
     columns: tuple[ColumnScan, ...] = ()
+    words_in_source: float = 0.0
+    characters_in_source: float = 0.0
 
 
 TokenizerChoice = tuple[TokenizerConfig, str]  # with the reason
@@ -143,6 +148,8 @@ def inspect_corpus(data: DataConfig, *, gpu: bool) -> RecipeInputs:
         has_gpu=gpu,
         dev_pairs=held_out if dev is None else sum(1 for _ in dev),
         columns=scan.columns,
+        words_in_source=scan.words_in_source,
+        characters_in_source=scan.characters_in_source,
     )
 
 
@@ -182,12 +189,14 @@ def build_recipe(
         if train.optimizer == "muon":
             train = train.model_copy(update={"learning_rate": SCARCE_RATE})
     dev_tokens = inputs.dev_pairs * mean_length(inputs, draft.tokenizer)
+    model, copying_reason = _choose_copying(model, draft.tokenizer, inputs)
     fitted = draft.model_copy(update={"model": model, "train": fit_schedule(train, budget, dev_tokens)})
     config = override_config(fitted, overrides, ARCHITECTURES)
     plan = Plan(config, overrides)
     return config, [
         plan.tokens(tokenizer_reason),
         plan.model(model_reason),
+        *plan.copying(copying_reason),
         *plan.augmentation(),
         plan.batch(epoch_steps),
         plan.schedule(epoch_steps, f"{_epochs(inputs)} epochs suit {inputs.pairs:,} pairs"),
@@ -264,6 +273,17 @@ def _choose_model(
         return config, f"the {preset} preset {reason}"
     changed = config.model_copy(update={"dropout": dropout})
     return changed, f"the {preset} preset with a dropout of {dropout} {reason}"
+
+
+def _choose_copying(model: ModelConfig, tokenizer: TokenizerConfig, inputs: RecipeInputs) -> tuple[ModelConfig, str]:
+    """Let a model copy source tokens if targets repeat much of their source, as programs and spellings do."""
+    is_spelling = inputs.mean_words < 3 and inputs.mean_characters < 40
+    share = inputs.characters_in_source if is_spelling else inputs.words_in_source
+    can_copy = "copy_attention" in type(model).model_fields and tokenizer.joint
+    if not can_copy or share < COPIED_SHARE:
+        return model, ""
+    reason = f"{share:.0%} of the {'characters' if is_spelling else 'words'} of targets are in their source"
+    return model.model_copy(update={"copy_attention": True}), reason
 
 
 def mean_length(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> float:

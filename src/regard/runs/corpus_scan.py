@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +23,8 @@ from regard.corpus.source_columns import SEPARATOR
 from regard.runs.column_scan import ColumnScan, ColumnStatistics
 
 SAMPLED_PAIRS = 200_000  # the statistics of text are those of the first pairs; all pairs are counted
+PAIRS_COMPARED = 20_000  # the first pairs whose sides are compared
+WORD = re.compile(r"\w+")
 # Keys of [data] that do not change which training pairs there are.
 UNRELATED = {"max_length": 256, "held_out": 0, "temperature": 1.0, "streaming": False}
 
@@ -40,6 +43,9 @@ class CorpusScan:
         distinct_words: Distinct words of both sides, in the first pairs.
         columns: The columns of the source, if there are several. The other statistics are then those of the target
             and of the columns that are no lists, and the means are those of the target.
+        words_in_source: Share of the words of targets that also occur in their source, over the first pairs. A word is
+            a run of letters and digits here, so that programs have words.
+        characters_in_source: Share of the characters of targets, without spaces, that also occur in their source.
         source_digests: A 64-bit digest of each source, (pairs,); empty if the recipe has a dev set.
     """
 
@@ -50,6 +56,8 @@ class CorpusScan:
     distinct_words: int
     source_digests: NDArray[np.uint64] = field(repr=False)
     columns: tuple[ColumnScan, ...] = ()
+    words_in_source: float = 0.0
+    characters_in_source: float = 0.0
 
 
 def scan_corpus(data: DataConfig, seed: int) -> CorpusScan:
@@ -92,7 +100,25 @@ def _scan(data: DataConfig, seed: int, _: FileStates) -> CorpusScan:
         distinct_words=len(statistics.distinct_words),
         source_digests=np.frombuffer(digests, np.uint64),
         columns=columns,
+        words_in_source=statistics.words_in_source.share,
+        characters_in_source=statistics.characters_in_source.share,
     )
+
+
+@dataclass
+class _InSource:
+    """How many units of targets occur in their source."""
+
+    shared: int = 0
+    units: int = 0
+
+    def add(self, source: Collection[str], target: Collection[str]) -> None:
+        self.shared += sum(unit in source for unit in target)
+        self.units += len(target)
+
+    @property
+    def share(self) -> float:
+        return self.shared / max(1, self.units)
 
 
 class _TextStatistics:
@@ -104,6 +130,8 @@ class _TextStatistics:
         self.pairs = self.words = self.characters = 0
         self.alphabet: set[str] = set()
         self.distinct_words: set[str] = set()
+        self.words_in_source = _InSource()
+        self.characters_in_source = _InSource()
 
     def observe(self, pairs: Iterator[Pair]) -> Iterator[Pair]:
         """Yield all pairs; add the first ones to the sums."""
@@ -125,6 +153,9 @@ class _TextStatistics:
         self.characters += max(len(source_text), len(pair.target))
         self.alphabet.update(source_text, pair.target)
         self.distinct_words.update(source, target)
+        if self.pairs <= PAIRS_COMPARED:
+            self.words_in_source.add(set(WORD.findall(pair.source)), WORD.findall(pair.target))
+            self.characters_in_source.add(set(pair.source), "".join(target))
 
     def finish_columns(self) -> tuple[ColumnScan, ...]:
         """Return what the columns of the source are; add the characters and words of those that are no lists."""

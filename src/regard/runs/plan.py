@@ -93,6 +93,12 @@ class Plan:
             reason = self.mark("model.preset", f"the {self._preset} preset")
         return f"model: {name}, {_parameters(self.config)} parameters: {shown}; {reason}"
 
+    def copying(self, reason: str) -> list[str]:
+        """Describe copying of source tokens in a line; no line if there is none, or if an override decides it."""
+        if not self.config.model.copies_source or self.is_overridden("model.copy_attention"):
+            return []
+        return [f"copying: {reason}, so that tokens are also copied; --set model.copy_attention=false to turn it off"]
+
     def augmentation(self) -> list[str]:
         """Describe [augmentation] in a line; no line if nothing is changed."""
         config = self.config.augmentation

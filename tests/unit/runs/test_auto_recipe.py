@@ -64,6 +64,35 @@ def test_a_large_alphabet_has_room_in_the_vocabulary() -> None:
     assert build_recipe(DATA, inputs(5_000, alphabet_size=4_000))[0].tokenizer.vocabulary_size > 5_000
 
 
+PROGRAMS = {"words_in_source": 0.56, "characters_in_source": 0.95}
+SPELLINGS = {"mean_words": 1.0, "mean_characters": 6.0, "words_in_source": 0.0, "characters_in_source": 0.86}
+
+
+@pytest.mark.parametrize(
+    ("changes", "overrides", "copies"),
+    [
+        (
+            {"words_in_source": 0.13, "characters_in_source": 0.91},
+            [],
+            False,
+        ),  # translation: the sides share letters only
+        (PROGRAMS, [], True),
+        (SPELLINGS, [], True),
+        ({**SPELLINGS, "characters_in_source": 0.24}, [], False),  # letters to phones
+        (PROGRAMS, ["model.architecture=luong2015"], True),
+        (PROGRAMS, ["model.architecture=convs2s2017"], False),
+        (PROGRAMS, ["tokenizer.joint=false"], False),
+        (PROGRAMS, ["model.copy_attention=false"], False),
+    ],
+)
+def test_tokens_are_copied_if_targets_repeat_their_source(
+    changes: dict[str, float], overrides: list[str], copies: bool
+) -> None:
+    config, plan = build_recipe(DATA, inputs(10_000, **changes), overrides)
+    assert config.model.copies_source == copies
+    assert any(line.startswith("copying: ") for line in plan) == copies
+
+
 def files(folder: Path, pairs: list[tuple[str, str]]) -> DataConfig:
     for name, lines in zip(("a", "b"), zip(*pairs, strict=True), strict=True):
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -73,7 +102,15 @@ def files(folder: Path, pairs: list[tuple[str, str]]) -> DataConfig:
 def test_inspect_corpus(tmp_path: Path) -> None:
     seen = inspect_corpus(files(tmp_path, [("a b", "c"), ("", "x"), ("dd", "e f dd")]), gpu=True)
     assert seen == RecipeInputs(
-        pairs=1, mean_words=2.5, mean_characters=4.5, alphabet_size=7, distinct_words=6, has_gpu=True, dev_pairs=1
+        pairs=1,
+        mean_words=2.5,
+        mean_characters=4.5,
+        alphabet_size=7,
+        distinct_words=6,
+        has_gpu=True,
+        dev_pairs=1,
+        words_in_source=1 / 4,
+        characters_in_source=2 / 5,
     )
     empty = files(tmp_path, [("", "a")])
     with pytest.raises(DataError, match="no line has text"):
