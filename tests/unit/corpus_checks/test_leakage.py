@@ -51,6 +51,20 @@ def test_no_similar_pair_is_missed(held_out: list[list[str]], query: list[str]) 
     assert line == (similar[0] if similar else None)
 
 
+def test_pairs_of_the_same_words_are_stored_and_looked_for_once() -> None:
+    orders = [
+        ("walk left twice after run", "W W L R"),
+        ("run after walk left twice", "R L W"),
+        ("jump twice then", "J J"),
+    ]
+    held_out = HeldOutSet("test", pairs(orders))
+    assert list(held_out.first_lines.values()) == [1, 3]
+    for query in (["walk", "left", "twice", "after", "run"], ["run", "run", "twice", "after", "walk", "left"]):
+        assert held_out.find_similar(query, ["l", "r", "w"]) == 1
+    assert held_out.find_similar(["run", "run", "twice", "after", "walk", "left"], ["l"]) is None
+    assert held_out._find_similar.cache_info().misses == 2
+
+
 def test_planted_copies_with_a_word_removed_are_found_without_false_alarms() -> None:
     texts = [pair for pair in sentences(900) if len(pair[0].split()) > 9]
     dev, train, rng = texts[:60], texts[60:], random.Random(2)
