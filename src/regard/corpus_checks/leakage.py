@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from regard.corpus.corpus import Corpus, Pair
@@ -14,8 +14,8 @@ from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch, iter_batches, normalize_words
 
 MIN_SIMILARITY = 0.7  # Jaccard similarity of the words, from which two texts are nearly the same
-MIN_WORDS = 4  # of a text that is compared by its words, or that is a leak by itself
-MIN_LETTERS = 12  # of such a text
+MIN_WORDS = 4  # of a text that is a leak by itself; different words of a text that is compared by its words
+MIN_LETTERS = 12  # of these words
 CACHED_QUERIES = 1 << 14  # pairs of word sets whose result is kept
 WordSet = frozenset[str]
 
@@ -55,9 +55,8 @@ class HeldOutSet:
         Two similar sets share at least one of their rarest words (the prefix filter of Chaudhuri et al. 2006), so only
         few pairs are compared, and none is missed.
         """
-        if not _is_distinctive(source):
-            return None
-        return self._find_similar(_word_set(source), _word_set(target))
+        words = _word_set(source)  # "C C O C" in a formula has two different words, which many others have
+        return self._find_similar(words, _word_set(target)) if _is_distinctive(words) else None
 
     def _find_similar_sets(self, source: WordSet, target: WordSet) -> int | None:
         min_size, max_size = MIN_SIMILARITY * len(source), len(source) / MIN_SIMILARITY
@@ -114,8 +113,8 @@ def _describe_near(held_out: HeldOutSet, words: tuple[Sequence[str], Sequence[st
     return f"similar to {held_out.name}, line {line}" if line else ""
 
 
-def _is_distinctive(words: Sequence[str]) -> bool:
-    """Return whether a text is long enough that it occurs twice only because it was copied."""
+def _is_distinctive(words: Collection[str]) -> bool:
+    """Return whether a text, or its set of words, is long enough that it occurs twice only because it was copied."""
     return len(words) >= MIN_WORDS and sum(map(len, words)) >= MIN_LETTERS
 
 
