@@ -168,7 +168,7 @@ def test_analysis_of_labels_and_of_the_best_translations(
         )
     assert [sentence["label"] for sentence in results["sentences"]] == ["bad", "good", "good", ""] * 5
     text = page.read_text()
-    assert '<section id="labels">' in text and "exact match in the best 3" in text
+    assert '<section id="labels">' in text and "exact match in the best 3" in text and ">top 3<" in text
     output = finished.out.decode()
     assert "\nexact " in output and "\ntop 3 " in output and ", (none)  exact " in output
     refused(call("analyze", run, *options, "--top", "9"), "top_beams is 9", "raise beam_size")
