@@ -276,10 +276,13 @@ def _choose_model(
 
 
 def _choose_copying(model: ModelConfig, tokenizer: TokenizerConfig, inputs: RecipeInputs) -> tuple[ModelConfig, str]:
-    """Let a model copy source tokens if targets repeat much of their source, as programs and spellings do."""
+    """Let a model copy source tokens if targets repeat much of their source, as programs and spellings do.
+
+    Only `modern` does so by itself; the systems of the papers stay as published.
+    """
     is_spelling = inputs.mean_words < 3 and inputs.mean_characters < 40
     share = inputs.characters_in_source if is_spelling else inputs.words_in_source
-    can_copy = "copy_attention" in type(model).model_fields and tokenizer.joint
+    can_copy = model.architecture == DEFAULT_ARCHITECTURE and tokenizer.joint
     if not can_copy or share < COPIED_SHARE:
         return model, ""
     reason = f"{share:.0%} of the {'characters' if is_spelling else 'words'} of targets are in their source"

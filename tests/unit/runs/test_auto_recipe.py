@@ -79,8 +79,7 @@ SPELLINGS = {"mean_words": 1.0, "mean_characters": 6.0, "words_in_source": 0.0, 
         (PROGRAMS, [], True),
         (SPELLINGS, [], True),
         ({**SPELLINGS, "characters_in_source": 0.24}, [], False),  # letters to phones
-        (PROGRAMS, ["model.architecture=luong2015"], True),
-        (PROGRAMS, ["model.architecture=convs2s2017"], False),
+        (PROGRAMS, ["model.architecture=luong2015"], False),  # the systems of papers are as published
         (PROGRAMS, ["tokenizer.joint=false"], False),
         (PROGRAMS, ["model.copy_attention=false"], False),
     ],
