@@ -141,9 +141,15 @@ def bleu_metric(references: Sequence[str], *, target_language: str = "", tokeniz
 
     Without a 4-gram in the references, BLEU of words is always 0. Tokenized text is always counted in its tokens.
     """
-    metric = _word_bleu(target_language, tokenized=tokenized)
-    short = all(len(metric.tokenizer(reference).split()) < metric.max_ngram_order for reference in references)
-    return BLEU(tokenize="char", force=True) if short and not tokenized else metric
+    if not tokenized and are_short(references, target_language):
+        return BLEU(tokenize="char", force=True)
+    return _word_bleu(target_language, tokenized=tokenized)
+
+
+def are_short(references: Sequence[str], target_language: str = "") -> bool:
+    """Return whether no reference has the four words without which BLEU of words is 0."""
+    metric = _word_bleu(target_language, tokenized=False)
+    return all(len(metric.tokenizer(reference).split()) < metric.max_ngram_order for reference in references)
 
 
 def _word_bleu(target_language: str, *, tokenized: bool) -> BLEU:
