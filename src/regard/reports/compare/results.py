@@ -140,7 +140,7 @@ class ComparisonReport(Record):
         date: Date in ISO format.
         machine: CPU cores, device and version of PyTorch.
         minutes: Training budget of each system, None for finished runs and without a limit of time.
-        limit: What ends training if no time does, such as `20,000 steps`; empty for finished runs.
+        limit: What ends training if no time does, such as `at most 20,000 steps`; empty for finished runs.
         test: What the test set is.
         test_pairs: Number of its pairs.
         beam_size: Beam size of all systems.

@@ -130,11 +130,11 @@ def _title(request: ComparisonRequest, config: RunConfig) -> str:
 
 
 def _describe_limit(train: TrainConfig) -> str:
-    """Return what ends training if no time is set, such as "20,000 steps"."""
+    """Return what ends training if no time is set, such as "at most 20,000 steps"."""
     if train.max_minutes is not None:
         return ""
     epochs = "" if train.max_epochs is None else f" or {train.max_epochs:g} epochs"
-    return f"{train.max_steps:,} steps{epochs}"
+    return f"at most {train.max_steps:,} steps{epochs}"
 
 
 def describe_machine(device_name: str, jobs: int = 1) -> str:

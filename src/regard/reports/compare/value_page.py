@@ -13,7 +13,7 @@ from regard.reports.compare.value_table import MISSING, ValueTable
 
 STYLE = """
 th[scope="row"] { min-width: 0; position: sticky; left: 0; background: var(--paper); }
-td { white-space: nowrap; }
+th, td { padding: 0.35rem 0.5rem; white-space: nowrap; }
 tbody tr.mean > * { border-top: 2px solid var(--rule); font-weight: 600; }
 """
 METHOD = (
