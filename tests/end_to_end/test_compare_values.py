@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,15 +14,18 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from rich.console import Console
 from tests.end_to_end.helpers import ONE_THREAD, RECIPE, Finished, call, digits, refused, slow
 
 import regard
 from regard.checkpoints.run_folder import RunFolder
+from regard.config.schema import RunConfig
 from regard.errors import TrainingError
 from regard.models import ARCHITECTURES, bahdanau2014
 from regard.reports.compare import training, values
 from regard.reports.compare.results import ComparisonReport
 from regard.reports.compare.value_table import ValueTable
+from regard.runs.train import Result, train
 
 NAMES = ["bahdanau2014", "transformer2017"]
 OWN = "transformer2017"
@@ -57,9 +59,9 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
     """Make the other system as small as the recipe's own, and leave out what other tests test."""
-    sizes = {"hidden_size": 16, "embedding_size": 16, "attention_size": 16, "maxout_size": 16}
+    tiny = partial(bahdanau2014.Config, hidden_size=16, embedding_size=16, attention_size=16, maxout_size=16)
     with (
-        mock.patch.dict(ARCHITECTURES["bahdanau2014"].presets, {"small": partial(bahdanau2014.Config, **sizes)}),
+        mock.patch.dict(ARCHITECTURES["bahdanau2014"].presets, {"small": tiny}),
         mock.patch.object(training, "LENGTHS", ()),
     ):
         yield
@@ -128,14 +130,12 @@ def test_the_same_command_trains_nothing_again(compared: tuple[Path, Finished], 
 
 
 def test_a_system_that_fails_is_left_out_and_the_others_go_on(recipe: Path, tmp_path: Path) -> None:
-    real = training.train
-
-    def train(config: object, folder: Path, **options: object) -> object:
+    def train_most(config: RunConfig, folder: Path, console: Console) -> Result:
         if folder.parts[-3:] == ("same", "runs", "bahdanau2014"):
             raise TrainingError("the loss is not finite")
-        return real(config, folder, **options)  # type: ignore[arg-type]
+        return train(config, folder, console=console)
 
-    with mock.patch.object(training, "train", train), mock.patch.object(values, "write_report"):
+    with mock.patch.object(training, "train", train_most), mock.patch.object(values, "write_report"):
         finished = call(*command(recipe, tmp_path, names=",".join(NAMES)))
     assert finished.code == 1
     assert "same, bahdanau2014 is left out: the loss is not finite" in finished.err
@@ -158,7 +158,7 @@ def test_a_corpus_that_cannot_be_read_is_left_out(recipe: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("number", slow(signal.SIGINT, signal.SIGTERM))
-def test_an_interrupted_comparison_is_continued(recipe: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_comparison_leaves_checkpoints(recipe: Path, tmp_path: Path, number: signal.Signals) -> None:
     arguments = command(recipe, tmp_path, "--jobs", "2", steps=100_000)
     process = subprocess.Popen(
         [sys.executable, "-m", "regard", *arguments], stderr=subprocess.PIPE, env=ONE_THREAD, text=True
@@ -174,7 +174,6 @@ def test_an_interrupted_comparison_is_continued(recipe: Path, tmp_path: Path, nu
     for order in ("reversed", "same"):
         run = RunFolder(tmp_path / order / "runs" / OWN)
         assert run.last is not None and run.finished is None
-        assert re.search("stopped|interrupted", (tmp_path / order / "logs" / f"{OWN}.log").read_text())
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.unit.reports.compare.test_value_table import table
+from tests.unit.reports.compare.test_value_table import Scores, table
 
 from regard.reports.compare.value_page import write_value_page
 
@@ -15,7 +15,9 @@ ACCESSIBLE = (Path(__file__).parent / "accessible.js").read_text(encoding="utf-8
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 1200), ("light", 390), ("dark", 390)])
 def test_the_table_can_be_read(browser: Browser, tmp_path: Path, scheme: str, width: int) -> None:
-    languages = {name: {"cho2014": (10.0, 20.0), "modern": (50.0, 60.0)} for name in ("ang", "ara", "tur")}
+    languages: dict[str, Scores | None] = {
+        name: {"cho2014": (10.0, 20.0), "modern": (50.0, 60.0)} for name in ("ang", "ara", "tur")
+    }
     page_file = write_value_page(table(**languages), tmp_path)
     with browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800}) as context:  # type: ignore[arg-type]
         page = context.new_page()

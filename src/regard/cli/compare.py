@@ -27,7 +27,7 @@ EXAMPLES = """
 regard compare --corpus dates --minutes 1
 regard compare recipe.toml --architectures bahdanau2014,modern -o report
 regard compare recipe.toml --architectures modern --seeds 5 -o report
-regard compare recipe.toml --with language=tur,hun --jobs 2 --test-data {language}.tsv
+regard compare recipe.toml --with language=tur,hun --jobs 2 -o report
 regard compare --runs runs/first,runs/second -o report
 """
 SYSTEMS = "Systems"

@@ -13,7 +13,7 @@ from rich.console import Console
 from regard.config.overrides import Overrides, to_overrides
 from regard.config.placeholders import Placeholders
 from regard.corpus.paths import CorpusPaths
-from regard.errors import ConfigError, RegardError, suggest
+from regard.errors import ConfigError, TrainingError, suggest
 from regard.html.notebook import render_output_table
 from regard.reports.compare.plan import ComparisonRequest
 from regard.reports.compare.results import ComparisonReport
@@ -78,7 +78,7 @@ class Comparison:
 
     report: ComparisonReport
     page: Path | None
-    failures: Mapping[str, RegardError]
+    failures: Mapping[str, TrainingError]
 
     @property
     def rows(self) -> list[dict[str, Any]]:

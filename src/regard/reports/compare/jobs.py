@@ -50,7 +50,7 @@ class Results:
     """
 
     measurements: dict[str, Measurement] = field(default_factory=dict)
-    failures: dict[str, RegardError] = field(default_factory=dict)
+    failures: dict[str, TrainingError] = field(default_factory=dict)
     error: RegardError | None = None
 
     def require_measurements(self) -> None:

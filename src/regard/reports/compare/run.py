@@ -22,7 +22,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from regard.config.schema import RunConfig, TrainConfig
 from regard.console import say
-from regard.errors import RegardError
+from regard.errors import TrainingError
 from regard.evaluation.bootstrap import SAMPLES, SEED, paired_bootstrap
 from regard.evaluation.metrics import bleu_metric, plugin_scores
 from regard.files import write_atomic
@@ -41,7 +41,7 @@ class Outcome:
     """What a comparison has measured, and the errors of the systems that are left out because their training failed."""
 
     report: ComparisonReport
-    failures: Mapping[str, RegardError]
+    failures: Mapping[str, TrainingError]
 
 
 def compare(request: ComparisonRequest, out: Path, console: Console) -> Path:
