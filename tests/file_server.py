@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -36,7 +36,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
-        self.wfile.write(page[: len(page) // 2] if name in self.server.truncated else page)
+        with suppress(ConnectionError):  # of a client that has read enough
+            self.wfile.write(page[: len(page) // 2] if name in self.server.truncated else page)
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass

@@ -14,11 +14,19 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from tests.shared_data import shared
 
 ROOT = Path(__file__).parents[2]
 TRAINING = ("processes_cpu.py", "time_to_quality.py", "train_cpu.py")
 NO_FILES = ("common.py", "gpu.py", "kernels.py")  # which are given none
-NO_TEXT = ("doctor.py", "join_lines.py", "prepare_large.py", "startup.py")
+NO_TEXT = (
+    "doctor.py",
+    "join_lines.py",
+    "prepare_large.py",
+    "prepare_reactions.py",
+    "prepare_spelling.py",
+    "startup.py",
+)
 SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name not in NO_FILES)
 
 
@@ -63,6 +71,8 @@ def text(tmp_path: Path) -> Path:
 def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str | Path]:
     if script == "join_lines.py":
         return ["captions", source]  # OUT; a folder is to be made there
+    if script in ("prepare_reactions.py", "prepare_spelling.py"):
+        return [run, source.parent / "out"]
     if script == "prepare_large.py":
         return ["--source", run, "--target", reference]
     if script == "doctor.py":
@@ -144,6 +154,62 @@ def test_the_frontier_is_what_nothing_beats(tmp_path: Path) -> None:
     assert f"error: {file}: this file does not contain measurements" in refused("pareto.py", "--out", tmp_path)
     file.unlink()
     assert f"error: {file}: " in refused("pareto.py", "--out", tmp_path)
+
+
+def write_gzip(path: Path, text: str) -> None:
+    path.write_bytes(gzip.compress(text.encode()))
+
+
+def read_gzip(path: Path) -> list[str]:
+    return gzip.decompress(path.read_bytes()).decode().splitlines()
+
+
+def test_historical_spellings_are_prepared_as_published(tmp_path: Path) -> None:
+    prepared = {
+        "AN\tAn": "an\tan",
+        "u\u0308ber ſich\tUnter sich": "über ſich\tunter sich",  # NFC; spaces stay
+        "13.\t13.": "00.\t00.",
+        "4ten\tvierten": "4ten\tvierten",  # differs: the digit stays
+        "§1\t§1": "§0\t§0",
+        "+\t+": "+\t+",  # a symbol, not punctuation
+    }
+    dropped = ["", "\t", "word\t", "\tword", "alone", "¶\t¶", "/\tund", "und\t--", ".\t.I.\tI."]
+    lines = [line for pair in zip(dropped, [*prepared, "", "", ""], strict=True) for line in pair]
+    for split in ("train", "dev", "test"):
+        write_gzip(tmp_path / f"toy.{split}.tsv.gz", "".join(f"{line}\n" for line in lines))
+    result = call("prepare_spelling.py", tmp_path, out := tmp_path / "out", "--tokens", "2")
+    assert result.stdout == "toy: train 2, dev 6, test 6 words\n", result.stderr
+    assert read_gzip(out / "toy.dev.tsv.gz") == list(prepared.values()) == read_gzip(out / "toy.test.tsv.gz")
+    assert read_gzip(out / "toy.train.tsv.gz") == list(prepared.values())[:2]
+    write_gzip(wrong := tmp_path / "toy.dev.tsv.gz", "a\tb\na\tb\tc\n")
+    assert f"error: {wrong}:2: the line has 3 columns" in refused("prepare_spelling.py", tmp_path, out)
+    wrong.unlink()
+    assert f"error: {wrong}: there is no such file" in refused("prepare_spelling.py", tmp_path, out)
+    assert "--tokens: 0 is not positive" in call("prepare_spelling.py", tmp_path, out, "--tokens", "0").stderr
+
+
+def test_historical_spellings_have_the_published_sizes(tmp_path: Path) -> None:
+    result = call("prepare_spelling.py", shared("historical-spelling"), tmp_path)
+    assert result.stdout.splitlines() == [
+        "german-ridges: train 25,000, dev 9,712, test 9,590 words",
+        "icelandic-icepahc: train 25,000, dev 6,109, test 6,037 words",
+        "slovene-goo300k-gaj: train 25,000, dev 20,919, test 21,526 words",
+    ]
+
+
+def test_reactions_are_written_without_spaces(tmp_path: Path) -> None:
+    for split in ("train", "dev", "test"):
+        write_gzip(tmp_path / f"{split}.product.gz", "<RX_10> C l / C = C\n<RX_1> [ n H ] C\n")
+        write_gzip(tmp_path / f"{split}.reactants.gz", "C C . B r\nO\n")
+    result = call("prepare_reactions.py", tmp_path, out := tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    for split in ("train", "dev", "test"):
+        assert read_gzip(out / f"{split}.product.gz") == ["<RX_10> Cl/C=C", "<RX_1> [nH]C"]
+        assert read_gzip(out / f"{split}.reactants.gz") == ["CC.Br", "O"]
+    wrong = out / "train.product.gz"
+    assert f"error: {wrong}:1: the line is not made of single characters" in refused(
+        "prepare_reactions.py", out, tmp_path / "twice"
+    )
 
 
 def test_there_are_benchmarks() -> None:

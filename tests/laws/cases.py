@@ -15,8 +15,16 @@ CASES: dict[str, Case] = {
         "bahdanau2014", {"hidden_size": 12, "embedding_size": 10, "attention_size": 8, "maxout_size": 7}
     ),
     "bytenet2016": Case("bytenet2016", {"hidden_size": 8, "encoder_layers": 3, "decoder_layers": 3}, noise=0.5),
+    "bytenet2016/padded": Case(
+        "bytenet2016",
+        {"hidden_size": 8, "encoder_layers": 3, "decoder_layers": 3, "pad_to_multiple": 3},
+        noise=0.5,
+        seed=1,
+    ),
     "cho2014": Case("cho2014", {"hidden_size": 12, "embedding_size": 10, "maxout_size": 7}, seed=9),
     "convs2s2017": Case("convs2s2017", {**CONVS2S, "max_positions": 4}),
+    "convs2s2017/fairseq": Case("convs2s2017", {**CONVS2S, "max_positions": 4, "equations": "fairseq"}, seed=2),
+    "convs2s2017/first_layer": Case("convs2s2017", {**CONVS2S, "max_positions": 4, "attention_layers": (1,)}, seed=1),
     "gnmt2016": Case(
         "gnmt2016",
         {"encoder_layers": 3, "decoder_layers": 3, "hidden_size": 12, "embedding_size": 10, "attention_size": 8},
@@ -61,8 +69,17 @@ LONG_CASES: dict[str, Case] = {
     "bytenet2016": Case(
         "bytenet2016", {"hidden_size": 13, "encoder_layers": 6, "decoder_layers": 6, "unfold_factor": 1.1}, noise=0.5
     ),
+    "bytenet2016/padded": Case(
+        "bytenet2016", {"hidden_size": 13, "encoder_layers": 6, "decoder_layers": 6, "pad_to_multiple": 10}, noise=0.5
+    ),
     "cho2014": Case("cho2014", GATED),
     "convs2s2017": Case("convs2s2017", LONG_CONVS2S, noise=0.3, embedding_noise=0.1),
+    "convs2s2017/fairseq": Case(
+        "convs2s2017",
+        {**LONG_CONVS2S, "equations": "fairseq", "attention_layers": (2,)},
+        noise=0.3,
+        embedding_noise=0.1,
+    ),
     "gnmt2016": Case("gnmt2016", GNMT, noise=1.5),
     "luong2015": Case("luong2015", {**LONG_LUONG, "score": "dot", "attention": "global"}, noise=1.5),
     "luong2015/concat": Case("luong2015", {**LONG_LUONG, "score": "concat", "attention": "global"}, noise=1.5),

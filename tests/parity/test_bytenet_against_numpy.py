@@ -3,7 +3,8 @@
 One sentence at a time, one column at a time: the source embedded and unfolded to ceil(1.2 |s|)
 columns, residual blocks of figure 3 (ReLU variant) with taps looked up one by one, the decoder stacked
 on the encoder's columns, of which there are none beyond the unfolded length. The stack is a sum, which
-the paper leaves open. Columns after the source start as zeros, where the paper has special characters.
+the paper leaves open. A source is padded to the next multiple of a number with a special character (section 6), or
+the columns after it start as zeros.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from math import ceil
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.parity.equations import (
     SOURCE_VOCABULARY,
     SOURCES,
@@ -87,12 +89,15 @@ class Paper:
     b_last: Array
     W: Array
     b: Array
+    special: Array | None  # the embedding of the character that pads
+    multiple: int
 
     def unfolded(self, source: list[int]) -> list[Array]:
-        """Equation 2 with a = 1.20, b = 0: that number of columns, those after the source without a character."""
-        length = ceil(len(source) * 12 / 10)
-        columns = [self.E_source[:, s] for s in source]
-        columns += [np.zeros(len(self.E_source))] * (length - len(source))
+        """Equation 2 with a = 1.20, b = 0: that number of columns, those after the source padding or zeros."""
+        padded = len(source) if self.special is None else self.multiple * ceil(len(source) / self.multiple)
+        length = ceil(padded * 12 / 10)
+        filling = np.zeros(len(self.E_source)) if self.special is None else self.special
+        columns = [self.E_source[:, s] for s in source] + [filling] * (length - len(source))
         for block in self.encoder:
             columns = block.columns(columns, masked=False)
         return columns
@@ -140,23 +145,30 @@ def paper(model: Seq2Seq) -> Paper:
         b_last=decoder.last.bias.numpy(),
         W=decoder.output.weight.numpy(),
         b=decoder.output.bias.numpy(),
+        special=None if encoder.padding is None else encoder.padding.numpy(),
+        multiple=encoder.multiple,
     )
 
 
-def far_from_zero() -> Seq2Seq:
+def far_from_zero(pad_to_multiple: int) -> Seq2Seq:
     """Dilations 1, 2, 4, and 1 and 2 again."""
-    config = bytenet2016.Config(encoder_layers=4, decoder_layers=5, hidden_size=4, num_dilations=3)
+    config = bytenet2016.Config(
+        encoder_layers=4, decoder_layers=5, hidden_size=4, num_dilations=3, pad_to_multiple=pad_to_multiple
+    )
     return drawn_wide(bytenet2016.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
 
-def test_logits_are_those_of_the_papers_blocks() -> None:
-    model = far_from_zero()
+@pytest.mark.parametrize("pad_to_multiple", [0, 1, 3])
+def test_logits_are_those_of_the_papers_blocks(pad_to_multiple: int) -> None:
+    model = far_from_zero(pad_to_multiple)
     reference = paper(model)
     assert_same(model, reference.translate)
     lengths = [(len(reference.unfolded(source)), len(target)) for source, target in zip(SOURCES, TARGETS, strict=True)]
-    assert any(columns < target for columns, target in lengths) and any(columns > target for columns, target in lengths)
+    assert any(columns > target for columns, target in lengths)
+    assert pad_to_multiple > 1 or any(columns < target for columns, target in lengths)
 
 
-def test_every_weight_that_is_compared_is_the_models() -> None:
-    model = far_from_zero()
+@pytest.mark.parametrize("pad_to_multiple", [0, 4])
+def test_every_weight_that_is_compared_is_the_models(pad_to_multiple: int) -> None:
+    model = far_from_zero(pad_to_multiple)
     assert elements(paper(model)) == sum(p.numel() for p in model.parameters())

@@ -1,10 +1,12 @@
-"""convs2s2017 against the paper's section 3, written out in NumPy from its equations (arXiv 1705.03122).
+"""convs2s2017 against the paper's section 3, and against its authors' code, written out in NumPy (arXiv 1705.03122).
 
 One sentence at a time, one state at a time, weights under the paper's names, each with the direction v
 and the length g of weight normalisation. Every sum of a block's input and output is multiplied by
 sqrt(0.5), the conditional input by m sqrt(1/m) (section 3.4). Where the paper leaves it open, the
 model's docstring decides: linear maps take the conditional input to the layer's width, and a block's
 input to that of its output if they differ; a position after the last learned one is read as the last.
+
+The authors' code (fairseq, fconv.py) multiplies every sum by sqrt(0.5), and adds a block's input after attention.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.parity.equations import (
     SOURCE_VOCABULARY,
     TARGET_VOCABULARY,
@@ -56,15 +59,24 @@ class Block:
         gated: Array = A * sigma(B)
         return gated
 
-    def over(self, states: list[Array], *, ahead: int) -> list[Array]:
-        """Every state of the next layer: it reads `ahead` states after it, and the others before it."""
+    def gated(self, states: list[Array], *, ahead: int) -> list[Array]:
+        """v of every state: it reads `ahead` states after it, and the others before it."""
         zero = np.zeros(len(states[0]))
         outputs = []
-        for i, state in enumerate(states):
+        for i in range(len(states)):
             places = range(i - (self.k - 1) + ahead, i + ahead + 1)
-            out = self.v([states[j] if 0 <= j < len(states) else zero for j in places])
-            outputs.append((out + (state if self.narrowed is None else self.narrowed(state))) * np.sqrt(0.5))
+            outputs.append(self.v([states[j] if 0 <= j < len(states) else zero for j in places]))
         return outputs
+
+    def residual(self, out: Array, state: Array) -> Array:
+        """The sum of a block's output and its input."""
+        total: Array = (out + (state if self.narrowed is None else self.narrowed(state))) * np.sqrt(0.5)
+        return total
+
+    def over(self, states: list[Array], *, ahead: int) -> list[Array]:
+        """Every state of the next layer, without attention."""
+        pairs = zip(self.gated(states, ahead=ahead), states, strict=True)
+        return [self.residual(out, state) for out, state in pairs]
 
 
 def embedded(w: Array, p: Array, words: list[int]) -> list[Array]:
@@ -85,10 +97,16 @@ class Paper:
     out_of_encoder: Affine
     into_decoder: Affine
     decoder: list[Block]
-    d: list[Affine]  # W_d, b_d of every layer
-    c: list[Affine]  # of the conditional input to the width of the layer
+    d: list[Affine | None]  # W_d, b_d of every layer, None without attention
+    c: list[Affine | None]  # of the conditional input to the width of the layer
     out_of_decoder: Affine
     o: Affine  # W_o, b_o
+    as_in_code: bool
+
+    @property
+    def scale(self) -> float:
+        """Of the sums of attention."""
+        return 0.5**0.5 if self.as_in_code else 1.0
 
     def encode(self, source: list[int]) -> tuple[list[Array], list[Array]]:
         """z^u_j and e_j."""
@@ -106,13 +124,19 @@ class Paper:
         h = [self.into_decoder(x) for x in g]
         attention = np.zeros((len(words), m))
         for block, summary, conditional in zip(self.decoder, self.d, self.c, strict=True):
-            h = block.over(h, ahead=0)
+            if summary is None or conditional is None:
+                h = block.over(h, ahead=0)
+                continue
+            before = h
+            h = block.gated(h, ahead=0) if self.as_in_code else block.over(h, ahead=0)
             for i, state in enumerate(h):
-                d = summary(state) + g[i]
+                d = (summary(state) + g[i]) * self.scale
                 a = softmax(np.array([d @ z_j for z_j in z]))
-                c = np.sum([a_j * (z_j + e_j) for a_j, z_j, e_j in zip(a, z, e, strict=True)], axis=0)
-                h[i] = state + conditional(m * np.sqrt(1 / m) * c)
-                attention[i] += a / len(self.decoder)
+                c = np.sum([a_j * (z_j + e_j) * self.scale for a_j, z_j, e_j in zip(a, z, e, strict=True)], axis=0)
+                h[i] = (state + conditional(m * np.sqrt(1 / m) * c)) * self.scale
+                attention[i] += a / (len(self.d) - self.d.count(None))
+            if self.as_in_code:
+                h = [block.residual(out, state) for out, state in zip(h, before, strict=True)]
         return np.array([self.o(self.out_of_decoder(x)) for x in h]), attention
 
 
@@ -126,9 +150,10 @@ def block(weights: Any) -> Block:
     return Block(weights.convolution.kernel_size, affine(weights.convolution.linear), narrowed)
 
 
-def paper(model: Seq2Seq) -> Paper:
+def paper(model: Seq2Seq, *, as_in_code: bool = False) -> Paper:
     encoder: Any = model.encoder
     decoder: Any = model.decoder
+    attention = [weights.attention for weights in decoder.blocks]
     return Paper(
         w_source=encoder.embedding.words.weight.numpy().T,
         p_source=encoder.embedding.positions.weight.numpy().T,
@@ -139,20 +164,22 @@ def paper(model: Seq2Seq) -> Paper:
         out_of_encoder=affine(encoder.leave),
         into_decoder=affine(decoder.enter),
         decoder=[block(weights) for weights in decoder.blocks],
-        d=[affine(weights.attention.query) for weights in decoder.blocks],
-        c=[affine(weights.attention.spread) for weights in decoder.blocks],
+        d=[affine(layer.query) if layer else None for layer in attention],
+        c=[affine(layer.spread) if layer else None for layer in attention],
         out_of_decoder=affine(decoder.leave),
         o=affine(decoder.output),
+        as_in_code=as_in_code,
     )
 
 
-def far_from_zero() -> Seq2Seq:
+def far_from_zero(**settings: Any) -> Seq2Seq:
     """Layers of several widths and kernels, and fewer positions than the longest source has words."""
     config = convs2s2017.Config(
         embedding_size=5,
         encoder_convolutions=((6, 3), (6, 5), (4, 1)),
         decoder_convolutions=((6, 3), (4, 2), (4, 3)),
         max_positions=5,
+        **settings,
     )
     return drawn_wide(convs2s2017.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
 
@@ -162,6 +189,19 @@ def test_logits_and_attention_are_those_of_the_papers_equations() -> None:
     assert_same(model, paper(model).translate)
 
 
-def test_every_weight_that_is_compared_is_the_models() -> None:
-    model = far_from_zero()
+def test_logits_and_attention_are_those_of_the_authors_code() -> None:
+    model = far_from_zero(equations="fairseq")
+    assert_same(model, paper(model, as_in_code=True).translate)
+
+
+@pytest.mark.parametrize("equations", ["paper", "fairseq"])
+@pytest.mark.parametrize("layers", [[1], [3], [1, 3]])
+def test_only_the_chosen_layers_attend(equations: str, layers: list[int]) -> None:
+    model = far_from_zero(equations=equations, attention_layers=layers)
+    assert_same(model, paper(model, as_in_code=equations == "fairseq").translate)
+
+
+@pytest.mark.parametrize("settings", [{}, {"attention_layers": [2]}])
+def test_every_weight_that_is_compared_is_the_models(settings: dict[str, Any]) -> None:
+    model = far_from_zero(**settings)
     assert elements(paper(model)) == sum(p.numel() for p in model.parameters())

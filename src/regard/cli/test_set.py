@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from regard.cli.streams import input_lines, pair_lines
+from regard.config.schema import RunConfig
 from regard.corpus.corpus import Pair, SkipReport
 from regard.corpus.formats.sides import Sides
 from regard.corpus.parallel_text import ParallelText
-from regard.corpus.paths import CorpusPaths, infer_sides
-from regard.errors import ConfigError
+from regard.corpus.paths import CorpusPaths, check_source_columns, infer_sides
+from regard.corpus.source_columns import SEPARATOR, columns_fix, columns_problem
+from regard.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class TestSetFiles:
 
         Raises:
             ConfigError: It is not clear what to read.
-            DataError: A file cannot be read, or the sides have different lengths.
+            DataError: A file cannot be read, the sides have different lengths, or a source has another number of
+                columns than those that the model was trained on.
             CheckpointError: `run` cannot be read.
         """
         sides = self.sides
@@ -39,10 +43,9 @@ class TestSetFiles:
                 fix="remove these options, or give --data",
             )
         if self.place.data is not None:
-            from regard.checkpoints.checkpoint import load_config
-            from regard.checkpoints.run_folder import resolve_checkpoint
-
-            sides = infer_sides(load_config(resolve_checkpoint(run)).data, self.place.data, sides)
+            config = _load_config(run)
+            sides = infer_sides(config.data, self.place.data, sides)
+            check_source_columns(config, sides, self.place.data)
         corpus = self.place.open(sides)
         if corpus is None:
             source, target, data = self.place.labels
@@ -51,5 +54,24 @@ class TestSetFiles:
         if isinstance(corpus, ParallelText):
             where = f"{corpus.source} | {corpus.target}"
             lines = pair_lines(input_lines(corpus.source), input_lines(corpus.target), where)
-            return [Pair(*texts, number) for number, texts in enumerate(lines, start=1)], SkipReport()
-        return list(corpus), corpus.skipped
+            pairs = [Pair(*texts, number) for number, texts in enumerate(lines, start=1)]
+            _check_columns(_load_config(run), pairs, corpus.source)
+            return pairs, SkipReport()
+        pairs = list(corpus)
+        _check_columns(_load_config(run), pairs, self.place.data)
+        return pairs, corpus.skipped
+
+
+def _load_config(run: Path) -> RunConfig:
+    from regard.checkpoints.checkpoint import load_config
+    from regard.checkpoints.run_folder import resolve_checkpoint
+
+    return load_config(resolve_checkpoint(run))
+
+
+def _check_columns(config: RunConfig, pairs: Iterable[Pair], path: Path | None) -> None:
+    """Raise DataError for a source with another number of columns than those that the model was trained on."""
+    count = len(config.tokenizer.source_columns)
+    for pair in pairs if count else ():
+        if pair.source.strip() and (problem := columns_problem(pair.source.split(SEPARATOR), count)):
+            raise DataError(problem, where=f"{path}:{pair.line}", fix=columns_fix(count))

@@ -14,13 +14,16 @@ from regard.cli.translate_options import DocumentOptions, OutputOptions, SearchR
 from regard.cli.translator_options import TranslatorOptions
 from regard.console import say
 from regard.corpus.formats.compressed import format_suffix
+from regard.corpus.formats.sides import Sides
 from regard.corpus.language_codes import base_code
+from regard.corpus.paths import check_source_columns, infer_sides
 from regard.documents.document import Columns, Document, LanguagePair
 from regard.documents.open import CONTAINERS, CONVERTED, open_document
 from regard.documents.translate import DocumentResult, EntryReport, TranslatedText, TranslationRequest, fill_document
 from regard.errors import ConfigError
 
 if TYPE_CHECKING:
+    from regard.config.schema import RunConfig
     from regard.inference.translator import Translator
     from regard.terms.glossary import Glossary
 
@@ -53,8 +56,10 @@ def translate_document(
     if path is None:
         raise ConfigError("paragraphs are read from a file", where="--paragraphs", fix="name the file by --input")
     languages = _languages(model, options)
-    columns = Columns(options.source_column, options.target_column, options.keys, options.keys_are_source)
+    sides = _columns(model, path, options)
+    columns = Columns(sides.source_column, sides.target_column, options.keys, options.keys_are_source)
     document = open_document(path, languages, columns, paragraphs=options.paragraphs)
+    _check_columns(model, path, document)
     translator = model.load()
     split = not translator.trained_on_several if request.split_sentences is None else request.split_sentences
     outcome = fill_document(
@@ -74,12 +79,47 @@ def translate_document(
 
 def _languages(model: TranslatorOptions, options: DocumentOptions) -> LanguagePair:
     """Return the languages that the user names, or those of the run. Raise CheckpointError if it cannot be read."""
+    data = _load_config(model).data
+    source = options.source_language or data.source_language
+    return LanguagePair(source, options.target_language or data.target_language)
+
+
+def _load_config(model: TranslatorOptions) -> RunConfig:
     from regard.checkpoints.checkpoint import load_config
     from regard.checkpoints.run_folder import resolve_checkpoint
 
-    data = load_config(resolve_checkpoint(model.run)).data
-    source = options.source_language or data.source_language
-    return LanguagePair(source, options.target_language or data.target_language)
+    return load_config(resolve_checkpoint(model.run))
+
+
+def _columns(model: TranslatorOptions, path: Path, options: DocumentOptions) -> Sides:
+    """Return the columns of a table to translate: those that the user names, or else several of the recipe.
+
+    Raises:
+        CheckpointError: The run cannot be read.
+        ConfigError: The user names another number of columns than the sources of the run have.
+    """
+    config = _load_config(model)
+    sides = Sides(source_column=options.source_column, target_column=options.target_column)
+    if not config.tokenizer.source_columns:
+        return sides
+    sides = infer_sides(config.data, path, sides)
+    check_source_columns(config, sides, path)
+    return sides
+
+
+def _check_columns(model: TranslatorOptions, path: Path, document: Document) -> None:
+    """Raise ConfigError if a document has sources with several columns and the run has not, or the reverse."""
+    columns = len(_load_config(model).tokenizer.source_columns)
+    if document.segments and columns and not document.segments[0].has_columns:
+        raise ConfigError(
+            f"the sources of the run have {columns} columns",
+            where=path,
+            fix="give a table (.tsv, .csv) with --source-column, or lines with a tab between the columns",
+        )
+    if document.segments and not columns and document.segments[0].has_columns:
+        raise ConfigError(
+            "the sources of the run are text without columns", where="--source-column", fix="name a single column"
+        )
 
 
 class _SegmentTranslator:

@@ -20,6 +20,14 @@ def _check_tag(tag: str) -> str:
 Tag = Annotated[str, AfterValidator(_check_tag)]
 
 
+def column_names(column: str) -> tuple[str, ...]:
+    """Return the names in a `source_column`: `1,3` names two columns. Raise ValueError for an empty name."""
+    names = tuple(name.strip() for name in column.split(",")) if column else ()
+    if len(names) > 1 and not all(names):
+        raise ValueError(f"a name is missing in the columns {column!r}")
+    return names
+
+
 class Section(BaseModel):
     """Base class of the tables of a recipe: frozen, strict about types; unknown keys are an error."""
 
@@ -63,7 +71,9 @@ class CorpusConfig(Section):
         "", description="Language code of the target side, e.g. `de`. A corpus without one has that of `[data]`."
     )
     source_column: str = Field(
-        "", description="Column of a table that holds the source: a name, or a number counted from 1."
+        "",
+        description="Column of a table that holds the source: a name, or a number counted from 1. Several, with "
+        "commas between them, are joined to one source: see `tokenizer.source_columns`.",
     )
     target_column: str = Field(
         "", description="Column of a table that holds the target: a name, or a number counted from 1."
@@ -90,6 +100,7 @@ class CorpusConfig(Section):
             raise ValueError("`dev_source` and `dev_target` go together")
         if bool(self.source_column) != bool(self.target_column):
             raise ValueError("`source_column` and `target_column` go together")
+        column_names(self.source_column)
         if sum(value is not None for value in (self.source, self.file, self.dataset, self.mtdata)) > 1:
             raise ValueError("give only one of `source` and `target`, `file`, `dataset`, `mtdata`")
         if sum(value is not None for value in self._dev) > 1:

@@ -12,13 +12,15 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from regard.config.augmentation import AugmentationConfig
 from regard.config.data import DATA_PATHS as DATA_PATHS
-from regard.config.data import MAX_LENGTH
+from regard.config.data import MAX_LENGTH, column_names
 from regard.config.data import CorpusConfig as CorpusConfig
 from regard.config.data import DataConfig as DataConfig
 from regard.config.data import Section as Section
 from regard.config.names import NameOf, used_plugins
 from regard.config.optimization import MAX_EPOCHS, MAX_STEPS, OptimizationConfig, SecondStageConfig
-from regard.config.patterns import compile_pattern
+from regard.config.tokenizer import MAX_VOCABULARY as MAX_VOCABULARY
+from regard.config.tokenizer import ColumnTokenizerConfig as ColumnTokenizerConfig
+from regard.config.tokenizer import TokenizerConfig as TokenizerConfig
 from regard.plugins.registry import find_plugin
 
 MAX_WIDTH = 1 << 17  # of a layer, an embedding or a feed-forward network
@@ -26,51 +28,6 @@ MAX_LAYERS = 1000
 MAX_HEADS = 4096
 MAX_KERNEL = 1023
 MAX_POSITIONS = MAX_LENGTH  # learned positions, and positions in an attention window
-MAX_VOCABULARY = 1_000_000
-
-
-class TokenizerConfig(Section):
-    """[tokenizer]: how text is split into tokens."""
-
-    kind: Annotated[str, NameOf("tokenizers")] = Field(
-        "unigram",
-        description="Tokenizer: SentencePiece `unigram` or `bpe`, `character`, whitespace-separated `word`, UTF-8 "
-        "`byte`, or the matches of a `pattern`. `marian` is set only by `regard import`.",
-    )
-    target_kind: Annotated[str | None, NameOf("tokenizers", without=("marian",))] = Field(
-        None, description="Tokenizer of the target side, if it differs from `kind`. Requires `joint = false`."
-    )
-    vocabulary_size: int = Field(
-        8000,
-        ge=8,
-        le=MAX_VOCABULARY,
-        description="Vocabulary size, special tokens included. Exact for `unigram` and `bpe`, a maximum for "
-        "`character`, `word` and `pattern`; `byte` ignores it.",
-    )
-    pattern: str | None = Field(
-        None,
-        max_length=10_000,
-        description="Regular expression of the tokenizer `pattern`: each match is a token, and so is each character "
-        "between matches.",
-    )
-    joint: bool = Field(True, description="Share one vocabulary between source and target.")
-
-    @model_validator(mode="after")
-    def _check_pattern(self) -> Self:
-        kinds = {self.kind, self.target_kind}
-        if self.pattern is None and "pattern" in kinds:
-            raise ValueError("the tokenizer `pattern` needs a regular expression: set `pattern`")
-        if self.pattern is not None and "pattern" not in kinds:
-            raise ValueError(f"`pattern` is for the tokenizer `pattern`, and the tokenizer is `{self.kind}`")
-        if self.pattern is not None:
-            compile_pattern(self.pattern)
-        return self
-
-    @model_validator(mode="after")
-    def _check_joint(self) -> Self:
-        if self.joint and self.target_kind not in (None, self.kind):
-            raise ValueError("a joint vocabulary has one kind of token: set `joint = false` to use `target_kind`")
-        return self
 
 
 class ModelConfig(Section):
@@ -322,7 +279,7 @@ class RunConfig(Section):
     @property
     def plugins(self) -> tuple[str, ...]:
         """The names of the plugins that the recipe uses, sorted."""
-        sections = (self.tokenizer, self.model, self.train, self.search)
+        sections = (self.tokenizer, *self.tokenizer.source_columns, self.model, self.train, self.search)
         names = {name for section in sections for name in used_plugins(section)}
         names.add(find_plugin("architectures", self.model.architecture) or "")
         for corpus in (self.data, *self.data.corpora):
@@ -347,10 +304,33 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _check_subword_sampling(self) -> Self:
-        kinds = {self.tokenizer.kind, self.tokenizer.target_kind or self.tokenizer.kind}
+        kinds = {*self.tokenizer.source_kinds, self.tokenizer.target}
         if self.train.subword_sampling is not None and not kinds <= {"unigram", "bpe"}:
             raise ValueError(
                 "train.subword_sampling needs a unigram or bpe tokenizer, but tokenizer.kind is "
                 f"{' and '.join(sorted(kinds))}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_source_columns(self) -> Self:
+        columns = len(self.tokenizer.source_columns)
+        if not columns:
+            return self
+        for corpus in (self.data, *self.data.corpora):
+            if corpus.source_column and len(column_names(corpus.source_column)) != columns:
+                raise ValueError(
+                    f"there are {columns} tables [[tokenizer.source_columns]], and data.source_column is "
+                    f"{corpus.source_column!r}: name {columns} columns, with commas between them"
+                )
+        if self.data.corpus is not None:
+            raise ValueError(f"the corpus `{self.data.corpus}` has no columns: remove [[tokenizer.source_columns]]")
+        keys = {
+            "train.subword_sampling": self.train.subword_sampling is not None,
+            "train.terms": bool(self.train.terms),
+            "augmentation": bool(self.augmentation.rates),
+        }
+        for key, is_set in keys.items():
+            if is_set:
+                raise ValueError(f"{key} is for sentences, and cannot be combined with [[tokenizer.source_columns]]")
         return self

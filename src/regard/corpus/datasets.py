@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import http.client
 import os
+import re
 import tempfile
 import tomllib
 import urllib.error
@@ -20,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -32,6 +34,8 @@ from regard.version import __version__
 TIMEOUT = 60  # seconds without data
 CHUNK_BYTES = 1 << 16
 MAX_ARCHIVE_BYTES = 1 << 30
+MAX_CONVERTED_LINE = 1 << 16  # bytes
+MAX_SHRINKAGE = 4  # bytes of a published text per byte of its columns
 SUMS = "SHA256SUMS"
 
 Progress = Callable[[int], object]  # called with the number of bytes of each chunk
@@ -46,12 +50,15 @@ class RemoteFile:
         url: Where it is published. A download whose URL ends in `.gz` is decompressed.
         size: The size of its uncompressed text in bytes.
         sha256: The SHA-256 of its uncompressed text, in hexadecimal.
+        columns: A regular expression for the lines of the published text. Its groups are stored as columns with tabs
+            between them. The size and the SHA-256 are those of the columns. None stores the text as it is.
     """
 
     name: str
     url: str
     size: int
     sha256: str
+    columns: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,10 @@ def datasets() -> dict[str, Dataset]:
 
 def _dataset(name: str, entry: dict[str, Any]) -> Dataset:
     base = entry["base"]
-    files = tuple(RemoteFile(path, base + url, size, digest) for path, url, size, digest in entry.get("files", ()))
+    columns = entry.get("columns")
+    files = tuple(
+        RemoteFile(path, base + url, size, digest, columns) for path, url, size, digest in entry.get("files", ())
+    )
     archive = None
     if "archive" in entry:
         archive = Archive(
@@ -143,14 +153,13 @@ def download(dataset: Dataset, folder: Path, progress: Progress = lambda size: N
     A file gets its name when it is complete and its SHA-256 is correct. Complete files stay after an error.
 
     Raises:
-        DataError: A file cannot be downloaded or written, or its SHA-256 is wrong.
+        DataError: A file cannot be downloaded or written, its SHA-256 is wrong, or a line does not have the columns.
     """
     try:
         if dataset.archive:
             _download_archive(dataset, dataset.archive, folder, progress)
         for file in _missing_files(dataset, folder):
-            chunks = _with_progress(_verified(file, _read(file.url, file.size + 1)), progress)
-            _write(folder / file.name, chunks)
+            _write(folder / file.name, _with_progress(_verified(file, _text(file)), progress))
     except OSError as error:
         raise _write_error(error, folder, dataset.names) from error
 
@@ -207,6 +216,37 @@ def _with_progress(chunks: Iterable[bytes], progress: Progress) -> Iterator[byte
     for chunk in chunks:
         progress(len(chunk))
         yield chunk
+
+
+def _text(file: RemoteFile) -> Iterator[bytes]:
+    """Yield the text that a file should have, at most little more than its size. Raises DataError."""
+    if file.columns is None:
+        return _read(file.url, file.size + 1)
+    return _columns(file.url, _read(file.url, MAX_SHRINKAGE * file.size), re.compile(file.columns.encode()))
+
+
+def _columns(url: str, chunks: Iterable[bytes], pattern: re.Pattern[bytes]) -> Iterator[bytes]:
+    """Yield each line of a text as the groups of a pattern, with tabs between them. Raises DataError."""
+    numbers, rest = count(1), b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line, number in zip(lines, numbers, strict=False):
+            match = pattern.fullmatch(line) if len(line) <= MAX_CONVERTED_LINE else None
+            if match is None:
+                raise _form_error(url, number, pattern)
+            yield b"\t".join(match.groups()) + b"\n"
+        if len(rest) > MAX_CONVERTED_LINE:
+            raise _form_error(url, next(numbers), pattern)
+    if rest:
+        raise _download_error(url, f"it ended in line {next(numbers):,}")
+
+
+def _form_error(url: str, line: int, pattern: re.Pattern[bytes]) -> DataError:
+    return DataError(
+        f"the line does not have the form {pattern.pattern.decode()}",
+        where=f"{url}:{line}",
+        fix="the file was changed where it is published, and was not stored; please report it",
+    )
 
 
 def _read(url: str, max_bytes: int) -> Iterator[bytes]:

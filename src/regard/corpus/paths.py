@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from regard.config.data import CorpusConfig, DataConfig
+from regard.config.data import CorpusConfig, DataConfig, column_names
+from regard.config.schema import RunConfig
 from regard.corpus.bilingual_file import BilingualFile, ReaderCorpus, find_reader
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.concat import ConcatCorpus
@@ -19,6 +20,7 @@ from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 from regard.corpus.formats.unsupported import refuse_as_lines
 from regard.corpus.language_codes import languages_from_names
 from regard.corpus.parallel_text import ParallelText
+from regard.corpus.source_columns import ColumnsCorpus
 from regard.corpus.tagged import TaggedCorpus
 from regard.errors import ConfigError
 
@@ -86,6 +88,17 @@ def infer_sides(data: DataConfig, file: Path, requested: Sides = Sides()) -> Sid
     return replace(inferred, **{name: value for name, value in vars(requested).items() if value})
 
 
+def check_source_columns(config: RunConfig, sides: Sides, file: Path) -> None:
+    """Raise ConfigError if other columns than the sources of a run have are to be read from a file."""
+    columns, names = len(config.tokenizer.source_columns), column_names(sides.source_column)
+    if columns and names and len(names) != columns:
+        raise ConfigError(
+            f"the sources of the run have {columns} columns, but {sides.source_column!r} names {len(names)}",
+            where=file,
+            fix=f"name {columns} by --source-column, with commas between them",
+        )
+
+
 def _has_same_format(corpus: CorpusConfig, file: Path) -> bool:
     """Return whether the columns of a recipe's corpus can be those of another file."""
     formats = [suffixes for suffixes in (COLUMNS, KEYS) if format_suffix(file) in suffixes]
@@ -98,41 +111,51 @@ def _unique(pairs: set[tuple[str, str]]) -> tuple[str, str]:
     return next(iter(pairs)) if len(pairs) == 1 else ("", "")
 
 
-def open_corpora(data: DataConfig, seed: int) -> tuple[Corpus, Corpus | None]:
-    """Return the training corpus, and the dev corpus if the recipe names one. Reading them raises DataError."""
+def open_corpora(data: DataConfig, seed: int, columns: int | None = None) -> tuple[Corpus, Corpus | None]:
+    """Return the training corpus, and the dev corpus if the recipe names one. Reading them raises DataError.
+
+    Args:
+        data: The corpora.
+        seed: Seed of a built-in corpus.
+        columns: The number of columns that the tokenizer expects in a source, 0 for plain text; None: any number.
+    """
     if data.corpus is not None:
         corpora = BUILTIN[data.corpus](seed)
         return corpora.train, corpora.dev
     if not data.corpora:
-        return _train(data, data), _dev(data, data)
-    train = ConcatCorpus([_train(data, config) for config in data.corpora])
-    dev = [corpus for config in (data, *data.corpora) if (corpus := _dev(data, config))]
+        return _train(data, data, columns), _dev(data, data, columns)
+    train = ConcatCorpus([_train(data, config, columns) for config in data.corpora])
+    dev = [corpus for config in (data, *data.corpora) if (corpus := _dev(data, config, columns))]
     return train, ConcatCorpus(dev) if len(dev) > 1 else dev[0] if dev else None
 
 
-def _train(data: DataConfig, config: CorpusConfig) -> Corpus:
+def _train(data: DataConfig, config: CorpusConfig, columns: int | None) -> Corpus:
     sides = _sides(data, config)
     if config.dataset is not None:
-        return _tagged(_dataset(config, config.dataset_split or "train", sides), config)
+        split = config.dataset_split or "train"
+        return _checked(_dataset(config, split, sides), config, columns, config.dataset)
     if config.mtdata is not None:
-        return _tagged(_mtdata(config.mtdata, sides), config)
-    return _tagged(_files(config.file, config.source, config.target, sides), config)
+        return _checked(_mtdata(config.mtdata, sides), config, columns, config.mtdata)
+    corpus = _files(config.file, config.source, config.target, sides)
+    return _checked(corpus, config, columns, config.file or config.source)
 
 
-def _dev(data: DataConfig, config: CorpusConfig) -> Corpus | None:
+def _dev(data: DataConfig, config: CorpusConfig, columns: int | None) -> Corpus | None:
     sides = _sides(data, config)
     if config.dev_split is not None:
-        return _tagged(_dataset(config, config.dev_split, sides), config)
+        return _checked(_dataset(config, config.dev_split, sides), config, columns, config.dataset)
     if config.dev_mtdata is not None:
-        return _tagged(_mtdata(config.dev_mtdata, sides), config)
-    return (
-        _tagged(_files(config.dev_file, config.dev_source, config.dev_target, sides), config)
-        if config.has_dev
-        else None
-    )
+        return _checked(_mtdata(config.dev_mtdata, sides), config, columns, config.dev_mtdata)
+    if not config.has_dev:
+        return None
+    corpus = _files(config.dev_file, config.dev_source, config.dev_target, sides)
+    return _checked(corpus, config, columns, config.dev_file or config.dev_source)
 
 
-def _tagged(corpus: Corpus, config: CorpusConfig) -> Corpus:
+def _checked(corpus: Corpus, config: CorpusConfig, columns: int | None, where: str | None) -> Corpus:
+    """Return a corpus whose sources are checked for the number of columns, and have the tags of the recipe."""
+    if columns or (columns == 0 and len(column_names(config.source_column)) > 1):
+        corpus = ColumnsCorpus(corpus, columns or 1, where or corpus.name)
     return TaggedCorpus(corpus, config.tags) if config.tags else corpus
 
 

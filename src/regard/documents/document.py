@@ -76,6 +76,7 @@ class Segment:
         is_reflowable: Whether its line breaks are only white space, which may move.
         can_have_accelerator: Whether it may be a menu label with an accelerator, such as `_File`.
         part: The member of a container that it is in; `line` is then the number of the paragraph in that member.
+        has_columns: Whether it is a source with several columns, and not a text: it is translated as it is.
     """
 
     content: MarkedText
@@ -84,6 +85,7 @@ class Segment:
     is_reflowable: bool = False
     can_have_accelerator: bool = False
     part: str = ""
+    has_columns: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from regard.corpus.formats.delimited import Row, find_columns, parse_rows, unquote
 from regard.corpus.formats.sides import Sides
+from regard.corpus.source_columns import join_columns
 from regard.documents.document import (
     Columns,
     Edit,
@@ -60,16 +61,23 @@ class TableDocument(TextDocument):
                 fix="put quotes around the field, and double the quotes inside",
             )
         values = self._unquote(fields)
-        source = values[self._source] if self._source < len(fields) else ""
+        columns = [values[index] if index < len(fields) else "" for index in self._source]
+        source = join_columns(columns)
         if self._target < len(fields) and values[self._target].strip():
             self.already_translated += 1
         elif not source.strip():
-            self.skipped.append(SkippedEntry(line, "the source is blank"))
+            blank = "a column of the source" if any(map(str.strip, columns)) else "the source"
+            self.skipped.append(SkippedEntry(line, f"{blank} is blank"))
         elif self._target > len(fields):
             self.skipped.append(SkippedEntry(line, f"it has only {len(fields)} columns"))
         else:
             self._segment_rows.append((line, fields))
-            self.segments.append(Segment(parse_tags(source), line, len(self.segments), can_have_accelerator=True))
+            entry = len(self.segments)
+            self.segments.append(
+                Segment(parse_tags(source), line, entry, can_have_accelerator=True)
+                if len(columns) == 1
+                else Segment(MarkedText(source), line, entry, has_columns=True)
+            )
 
     def check_translation(self, index: int, translation: MarkedText) -> str:
         """Refuse tabs and line breaks in a TSV file, which has no quotes."""

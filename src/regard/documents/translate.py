@@ -61,6 +61,7 @@ class _Sentence:
         marks: The marks of the translation.
         confidence: The confidence of the last attempt; of parts, the lowest. None if unknown.
         is_withheld: Whether its translation must not be used because of its confidence.
+        is_text: Whether it is a sentence, rather than a source with several columns.
     """
 
     text: str
@@ -73,6 +74,7 @@ class _Sentence:
     marks: tuple[str, ...] = ()
     confidence: SegmentConfidence | None = None
     is_withheld: bool = False
+    is_text: bool = True
 
 
 @dataclass
@@ -102,6 +104,7 @@ class _Draft:
 
 Sentences = dict[tuple[str, tuple[Span, ...]], _Sentence]
 """The distinct sentences of a document, by their text and their protected spans."""
+_HAS_COLUMNS: tuple[Span, ...] = ((-1, -1),)  # in place of the protected spans of a source with several columns
 
 
 def fill_document(
@@ -161,6 +164,10 @@ def _make_draft(segment: Segment, language: str | None, sentences: Sentences) ->
     if len(content.text) > MAX_SEGMENT_LENGTH or len(content.tags) + len(content.protected) > MAX_MARKUP:
         reason = f"the text has more than {MAX_SEGMENT_LENGTH:,} characters, or more than {MAX_MARKUP} pieces of markup"
         return _Draft(segment, content, accelerator, letter, [], reason)
+    if segment.has_columns:
+        sentence = sentences.setdefault((content.text, _HAS_COLUMNS), _Sentence(content.text, [], is_text=False))
+        span = 0, len(content.text)
+        return _Draft(segment, content, accelerator, letter, [(span, [(span, sentence)])])
     if segment.can_have_accelerator and not content.tags and not content.protected:
         text, accelerator, letter = split_accelerator(content.text)
         content = MarkedText(text) if accelerator else content
@@ -216,7 +223,7 @@ def _translate_sentences(sentences: Sequence[_Sentence], translate: TranslateFun
     """Translate sentences whole, then with lost placeholders required, then in parts."""
     pending = []
     for sentence in sentences:
-        if _translatable_parts(sentence):
+        if not sentence.is_text or _translatable_parts(sentence):
             pending.append(sentence)
         else:  # it consists of placeholders only
             sentence.translation, sentence.method = JoinedTranslation(sentence.text, ()), "whole"
@@ -242,7 +249,9 @@ def _translate_whole(
     """Translate each sentence by its request, and keep the translations that have all placeholders."""
     translations = translate(requests) if requests else ()
     for sentence, translation in zip(sentences, translations, strict=True):
-        sentence.attempt = _strip_added_stop(sentence.text, translation.text.strip())
+        sentence.attempt = translation.text.strip()
+        if sentence.is_text:
+            sentence.attempt = _strip_added_stop(sentence.text, sentence.attempt)
         sentence.confidence = translation.confidence
         if translation.withheld:
             sentence.reason, sentence.lost, sentence.is_withheld = translation.withheld, (), True
@@ -302,6 +311,8 @@ def _check_placeholders(sentence: _Sentence, translation: str) -> tuple[str, tup
     """Return why a translation cannot be used (empty if it can), and the placeholders that it lacks."""
     if not translation:
         return "the translation is empty", ()
+    if not sentence.is_text:
+        return "", ()
     literals = [placeholder for placeholder in sentence.placeholders if placeholder.kind == "literal"]
     spans = locate_literals(sentence.text, _spans(literals), translation)
     if spans is None:
@@ -324,6 +335,9 @@ def _assemble(draft: _Draft) -> tuple[MarkedText | None, str]:
     if draft.reason:
         return None, draft.reason
     text = draft.content.text
+    if draft.segment.has_columns:
+        (sentence,) = draft.sentences()
+        return None if sentence.translation is None else MarkedText(sentence.translation.text), sentence.reason
     groups: list[Piece] = []
     for (start, end), sentences in draft.groups:
         pieces = []

@@ -12,6 +12,7 @@ MIN_LOOP_TOKENS = 4  # tokens of a loop in all
 MAX_PATTERN = 8  # tokens of a repeated pattern
 MAX_LENGTH_RATIO = 3.0  # characters of the longer text to those of the shorter
 MIN_WORDS = 5  # in the longer text: neither the length nor a copy means much in shorter ones
+COMPARED = ("copy", "long", "short", "fewer", "numbers")  # of a translation and its source, if that is a sentence
 
 
 def find_degeneration(

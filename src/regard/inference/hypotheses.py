@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.strategies import SearchInput, TokenConstraints
-from regard.evaluation.degenerate_output import find_degeneration
+from regard.evaluation.degenerate_output import COMPARED, find_degeneration
 from regard.inference.lines import Line
 from regard.inference.terms import RunTerms, TaggedSource
 from regard.inference.translation import Translation
 from regard.special_tokens import EOS
 from regard.text.model_input import ModelInput
 from regard.tokenizers.base import Tokenizers
+from regard.tokenizers.columns import count_columns
 from regard.tokenizers.words import WordMap, encode_prefix
 
 
@@ -54,6 +55,9 @@ def _read(hypothesis: Hypothesis, source: Sequence[int], line: ModelInput, token
     text, alignment = line.restore(decoded, links)
     tokens = tuple(tokenizers.target.pieces(hypothesis.tokens))
     finished = hypothesis.finished
+    marks = find_degeneration(line.text, decoded, tokens, finished=finished, languages=line.languages)
+    if count_columns(tokenizers.source) > 1:
+        marks = tuple(mark for mark in marks if mark not in COMPARED)
     return Translation(
         text=text,
         score=hypothesis.score,
@@ -63,7 +67,7 @@ def _read(hypothesis: Hypothesis, source: Sequence[int], line: ModelInput, token
         attention=attention,
         alignment=alignment,
         finished=finished,
-        marks=find_degeneration(line.text, decoded, tokens, finished=finished, languages=line.languages),
+        marks=marks,
         proved=hypothesis.proved,
         ids=tuple(hypothesis.tokens),
         token_log_probabilities=hypothesis.token_log_probabilities,

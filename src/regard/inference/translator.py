@@ -24,6 +24,7 @@ from regard.decoding.shortlist import Shortlist
 from regard.decoding.strategies import override_search, rows_per_sentence
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.inference.batch_search import search_batch
+from regard.inference.column_sources import check_columns, column_segments
 from regard.inference.confidence import ConfidenceModel, add_confidence, load_confidence, withhold
 from regard.inference.hypotheses import read_hypotheses, search_input, tag_source
 from regard.inference.lines import Line, batch_lines, number_lines
@@ -42,6 +43,7 @@ from regard.nn.inference import freeze_for_inference
 from regard.runtime import choose_device, keep_freed_memory
 from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
+from regard.tokenizers.columns import count_columns
 
 Precision = Literal["float32", "int8"]
 
@@ -183,7 +185,10 @@ class Translator:
         """Return how a text is divided into segments; None: as suits the training data.
 
         Lines are then split into sentences unless the source language is unknown or the run is `trained_on_several`.
+        A line with several columns is always one segment.
         """
+        if self.num_columns > 1:
+            return "lines"
         if split_sentences is not None:
             return "sentences" if split_sentences else "whole"
         return "sentences" if is_language(self.source_language) and not self.trained_on_several else "lines"
@@ -193,9 +198,19 @@ class Translator:
         """Return whether many training sources had several sentences."""
         return self.several_sentences is not None and self.several_sentences > SEVERAL
 
+    @property
+    def num_columns(self) -> int:
+        """Return the number of columns of a source, with a tab between them; 1 for plain text."""
+        return count_columns(self.tokenizers.source)
+
     def segments(self, text: str, split_sentences: bool | None = None) -> list[Span]:
-        """Return the spans of the segments of a text, each of at most `longest` tokens."""
-        return split_segments(text, self.source_language, self.division(split_sentences), self.fits)
+        """Return the spans of the segments of a text, each of at most `longest` tokens. See column_segments."""
+        return self._segments(text, self.division(split_sentences), "")
+
+    def _segments(self, text: str, division: Division, place: str) -> list[Span]:
+        if self.num_columns > 1:
+            return column_segments(text, self.num_columns, self.fits, place)
+        return split_segments(text, self.source_language, division, self.fits)
 
     def fits(self, text: str, tokenizer: Tokenizer | None = None) -> bool:
         """Return whether a text has at most `longest` tokens, of the source or of another tokenizer."""
@@ -280,7 +295,7 @@ class Translator:
                 yield replace(best, alternatives=tuple(alternatives)) if alternatives else best
 
     def _divide(self, line: Line, options: ResolvedOptions) -> tuple[list[Span], list[Line]]:
-        spans = split_segments(line.text, self.source_language, options.division, self.fits)
+        spans = self._segments(line.text, options.division, line.place)
         parts = line.parts(spans)
         if len(parts) == 1 and not self.fits(line.text):
             raise DecodingError(
@@ -338,7 +353,7 @@ class Translator:
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_size: int = 64) -> Iterator[float]:
         """Yield the log-probability of the target of each (source, target) pair, EOS included, in nats.
 
-        Raises DataError if a source is empty.
+        Raises DataError if a source is empty, and DecodingError if it has another number of columns than expected.
         """
         remaining = iter(pairs)
         first = 1
@@ -348,6 +363,7 @@ class Translator:
                 source, target = source.strip(), target.strip()
                 if not source:
                     raise DataError("the source is empty", where=f"pair {first + place}", fix="leave the pair out")
+                check_columns(source, self.num_columns, f"pair {first + place}")
                 encoded[place] = (self.tokenizers.source.encode(source), self.tokenizers.target.encode(target))
             scores = [0.0] * len(window)
             longer = {place: max(sides, key=len) for place, sides in encoded.items()}

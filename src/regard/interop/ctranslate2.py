@@ -25,7 +25,7 @@ from regard.contract import Seq2Seq
 from regard.decoding.shortlist import Shortlist
 from regard.errors import CheckpointError, ConfigError
 from regard.interop.export_folder import new_folder
-from regard.interop.pieces import plain_text_model, written_forms
+from regard.interop.pieces import plain_text_model, refuse_columns, written_forms
 from regard.models import modern, transformer2017
 from regard.nn.position import sinusoid
 from regard.special_tokens import BOS, EOS, PAD, SPECIAL, UNK
@@ -52,6 +52,7 @@ def export_ctranslate2(checkpoint: Checkpoint, out: Path, shortlist: Shortlist |
         CheckpointError: CTranslate2 does not support the model, or the folder cannot be written.
         ConfigError: CTranslate2 is not installed.
     """
+    refuse_columns(checkpoint.tokenizers, "ctranslate2")
     config = checkpoint.config.model
     specs = _specs()
     state = {name: tensor.float() for name, tensor in checkpoint.model.state_dict().items()}

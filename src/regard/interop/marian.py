@@ -19,7 +19,7 @@ from torch import Tensor
 from regard.checkpoints.checkpoint import Checkpoint
 from regard.errors import CheckpointError
 from regard.interop.export_folder import new_folder, write_json
-from regard.interop.pieces import plain_text_model, written_forms
+from regard.interop.pieces import plain_text_model, refuse_columns, written_forms
 from regard.interop.weights import to_marian, weight_mappings
 from regard.models.transformer2017 import Config
 from regard.special_tokens import BOS, EOS, PAD, SPECIAL, UNK
@@ -46,6 +46,7 @@ def export_marian(checkpoint: Checkpoint, out: Path) -> str:
     Raises:
         CheckpointError: Marian's format does not support the model, or the folder cannot be written.
     """
+    refuse_columns(checkpoint.tokenizers, "marian")
     config = checkpoint.config.model
     if not isinstance(config, Config):
         raise CheckpointError(

@@ -9,7 +9,8 @@ from pathlib import Path
 import sentencepiece
 
 from regard.errors import CheckpointError
-from regard.tokenizers.base import Tokenizer
+from regard.tokenizers.base import Tokenizer, Tokenizers
+from regard.tokenizers.columns import count_columns
 from regard.tokenizers.marian import MarianTokenizer
 from regard.tokenizers.subword import SubwordTokenizer
 
@@ -26,6 +27,16 @@ def written_forms(tokenizer: Tokenizer, side: str) -> list[str]:
             fix="train with tokenizer.kind = unigram, whose tokens all have unique forms",
         )
     return pieces
+
+
+def refuse_columns(tokenizers: Tokenizers, where: str) -> None:
+    """Raise CheckpointError for sources with several columns. `where` is the format."""
+    if (count := count_columns(tokenizers.source)) > 1:
+        raise CheckpointError(
+            f"the sources of this run have {count} columns, and this format is for text",
+            where=where,
+            fix="export to ONNX, whose manifest has the tokenizer of each column",
+        )
 
 
 def plain_text_model(tokenizer: Tokenizer) -> bytes | None:

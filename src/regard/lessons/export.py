@@ -62,7 +62,12 @@ def check_tokenizers(tokenizers: Tokenizers, run: Path) -> None:
     """Raise ConfigError if a page cannot encode a run's sources or decode its outputs."""
     for side, tokenizer in (("source", tokenizers.source), ("target", tokenizers.target)):
         if tokenizer.kind not in TOKENIZERS:
-            reasons = {"marian": "comes with an imported model", "pattern": "has a regular expression for Python"}
+            reasons = {
+                "marian": "comes with an imported model",
+                "pattern": "has a regular expression for Python",
+                "list": "is for lists",
+                "columns": "is for several columns",
+            }
             reason = reasons.get(tokenizer.kind, "is a plugin's")
             raise ConfigError(
                 f"the {side} side's tokenizer, `{tokenizer.kind}`, {reason} and does not run in a page",

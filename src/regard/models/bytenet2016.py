@@ -12,9 +12,14 @@ Where the paper leaves it open: the decoder's input is the sum of an embedding a
 layer before the logits has size d; initial weights are as `build` says. Dropout on embeddings, on what a block adds and
 before the logits is an addition; it is off in the paper's preset.
 
-Deviation: the columns between |s| and |t^| start as zeros, and a batch's padding is masked. The paper (section 6) fills
-them with special characters, which have an embedding: it pads sentences to the next multiple of 50, and sources by
-another 20 percent for the unfolding.
+Padding (section 6):      a source is padded with a special character to the next multiple of 50, and then by another
+                          20 percent for the unfolding, so |s| is the padded length. The special character has an
+                          embedding, and the encoder reads it like any other.
+
+`pad_to_multiple` is that multiple: 50 in the paper's preset. With 0, as in the other presets, |s| is the length of the
+sentence, and the columns between |s| and |t^| start as zeros. Here a batch can hold sources of several padded lengths,
+and the columns beyond |t^| are masked; in the paper all sources of a batch have the same padded length. The paper pads
+targets, too, which changes nothing: the decoder is causal, and the padding follows EOS.
 """
 
 from __future__ import annotations
@@ -49,7 +54,7 @@ from regard.nn.output_layer import OutputLayerDecoder
 
 
 class Config(ModelConfig):
-    """Settings; the defaults are those of the paper's translation model, English to German."""
+    """Settings; the defaults are those of the paper's translation model, English to German, without its padding."""
 
     architecture: Literal["bytenet2016"] = Field("bytenet2016", description="The name of this architecture.")
     encoder_layers: int = Field(30, ge=1, le=MAX_LAYERS, description="Residual blocks of the encoder.")
@@ -67,6 +72,13 @@ class Config(ModelConfig):
     unfold_extra: int = Field(
         0, ge=0, le=MAX_POSITIONS, description="Encoder columns in addition to `unfold_factor` per token (b)."
     )
+    pad_to_multiple: int = Field(
+        0,
+        ge=0,
+        le=MAX_POSITIONS,
+        description="Pad sources with a special character to a multiple of this length, and then for unfolding. "
+        "0: the columns after a source start as zeros.",
+    )
     dropout: float = Field(
         0.0, ge=0, lt=1, description="Dropout on embeddings, on what a block adds and before the logits."
     )
@@ -81,7 +93,7 @@ class Config(ModelConfig):
 
 def paper() -> Config:
     """The paper's settings."""
-    return Config()
+    return Config(pad_to_multiple=50)
 
 
 def small() -> Config:
@@ -159,11 +171,16 @@ class DecoderBlock(Block):
         __call__ = forward
 
 
-def unfold(mask: Tensor, factor: float, extra: int) -> Tensor:
-    """Return the mask (B, S') of ceil(factor x length + extra) columns for sources with mask (B, S) (equation 2)."""
+def unfold(mask: Tensor, factor: float, extra: int, multiple: int = 1) -> Tensor:
+    """Return the mask (B, S') of the columns for sources with mask (B, S) (equation 2).
+
+    A source has ceil(factor x length + extra) columns, where length is rounded up to a multiple (section 6).
+    """
     numerator, denominator = Fraction(factor).limit_denominator(10**6).as_integer_ratio()  # 1.2 is 6 / 5
-    row_lengths = (numerator * mask.sum(1) + denominator - 1) // denominator + extra  # (B,)
-    width = (numerator * mask.size(1) + denominator - 1) // denominator + extra
+    padded_lengths = (mask.sum(1) + multiple - 1) // multiple * multiple  # (B,)
+    row_lengths = (numerator * padded_lengths + denominator - 1) // denominator + extra  # (B,)
+    padded_width = (mask.size(1) + multiple - 1) // multiple * multiple
+    width = (numerator * padded_width + denominator - 1) // denominator + extra
     return torch.arange(width, device=mask.device) < row_lengths.unsqueeze(1)
 
 
@@ -174,7 +191,9 @@ class ByteNetEncoder(Encoder):
         super().__init__()
         self.factor = config.unfold_factor
         self.extra = config.unfold_extra
+        self.multiple = config.pad_to_multiple
         self.embedding = token_embedding(vocabulary_size, 2 * config.hidden_size)
+        self.padding = nn.Parameter(torch.empty(2 * config.hidden_size).normal_()) if self.multiple else None
         self.dropout = Dropout(config.dropout)
         self.blocks: ModuleList[EncoderBlock] = ModuleList(
             EncoderBlock(config, 2 ** (number % config.num_dilations)) for number in range(config.encoder_layers)
@@ -182,9 +201,13 @@ class ByteNetEncoder(Encoder):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
         """Encode (B, S) as columns (B, S', 2d), zero where the memory's mask is False."""
-        columns = unfold(mask, self.factor, self.extra)  # (B, S')
+        columns = unfold(mask, self.factor, self.extra, max(1, self.multiple))  # (B, S')
         x = self.dropout(self.embedding(tokens)) * mask.unsqueeze(-1)  # (B, S, 2d)
-        x = F.pad(x, (0, 0, 0, columns.size(1) - x.size(1)))  # (B, S', 2d)
+        missing = columns.size(1) - x.size(1)
+        x = F.pad(x, (0, 0, 0, missing))  # (B, S', 2d)
+        if self.padding is not None:
+            is_source = F.pad(mask, (0, missing)).unsqueeze(-1)  # (B, S', 1)
+            x = torch.where(is_source, x, self.dropout(self.padding.expand_as(x)))
         for block in self.blocks:
             x = block(x, columns)
         x = x * columns.unsqueeze(-1)

@@ -4,7 +4,7 @@ Input (section 3.1):      e_j = w_j + p_j, words plus learned positions; on the 
 Block (section 3.2):      h^l = v(W^l [k inputs of h^{l-1}] + b) + h^{l-1}, v([A B]) = A * sigma(B); the encoder's
                           convolution is centred, the decoder's causal. Linear maps lead from the embedding's
                           size to the convolutions' and back.
-Attention (section 3.3):  in every decoder layer d_i = W_d h_i + b_d + g_i (1),  a_ij = softmax_j d_i . z_j,
+Attention (section 3.3):  in each decoder layer d_i = W_d h_i + b_d + g_i (1),  a_ij = softmax_j d_i . z_j,
                           c_i = sum_j a_ij (z_j + e_j) (2), added to h_i.
 Scaling (section 3.4):    the sum of a block's input and output times sqrt(0.5);  c_i times m sqrt(1 / m), m the
                           source's length;  the encoder's gradient divided by the number of attentions.
@@ -16,25 +16,28 @@ Where the paper leaves it open, as in its authors' code: a linear map takes c_i 
 h^{l-1} to the size of h^l where they differ; the encoder's gradient is divided by twice the number of attentions,
 because z is in keys and values. A position beyond the last learned one is read as the last.
 
-Where the paper and its authors' code (fairseq's fconv.py) differ, this model follows the paper. In the code:
+Where the paper and its authors' code (fairseq's fconv.py) differ, `equations` chooses. With "fairseq"
 - the sums W_d h_i + b_d + g_i, h_i + c_i and z_j + e_j are multiplied by sqrt(0.5) as well as the residual sum;
-- attention is inside the block: c_i is added to the gated convolution, and h^{l-1} after it;
-- m is the padded length of the batch's sources. Here it is each source's length, so padding changes nothing.
-Weights trained with that code therefore do not fit this model.
+- attention is inside the block: c_i is added to the gated convolution, and h^{l-1} after it.
+Different from early versions of that code in either case: m is each source's length, not the padded length of the
+batch; the rows of all weights are normalized, not the taps of the decoder's convolutions.
+
+`attention_layers` names the decoder layers that attend; in the paper all do.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
-from regard.config.schema import MAX_KERNEL, MAX_LAYERS, MAX_POSITIONS, MAX_WIDTH, ModelConfig
+from regard.config.layers import Convolutions, LayerNumbers
+from regard.config.schema import MAX_POSITIONS, MAX_WIDTH, ModelConfig
 from regard.contract import DecoderOutput, Encoder, Memory, PerSource, Seq2Seq, State, StepFeatures, VocabularySizes
 from regard.nn.attention import masked_softmax
 from regard.nn.attention_recorder import active_recorder
@@ -43,27 +46,6 @@ from regard.nn.dropout import Dropout
 from regard.nn.embedding import token_embedding, zero_padding
 from regard.nn.modules import Embedding, ModuleList
 from regard.nn.output_layer import OutputLayerDecoder
-
-
-def _as_layers(value: Any) -> Any:
-    """Turn a list of pairs, as in TOML, into a tuple of tuples."""
-    if not isinstance(value, (list, tuple)) or not all(_is_layer(pair) for pair in value):
-        raise ValueError(
-            f"each layer is [size, kernel size], whole numbers from 1 to {MAX_WIDTH:,} and {MAX_KERNEL:,}: "
-            "for example [[256, 3], [256, 3]]"
-        )
-    return tuple(tuple(pair) for pair in value)
-
-
-def _is_layer(pair: Any) -> bool:
-    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(type(number) is int for number in pair):
-        return False
-    size, kernel_size = pair
-    return bool(0 < size <= MAX_WIDTH and 0 < kernel_size <= MAX_KERNEL)
-
-
-Layers = Annotated[tuple[tuple[int, int], ...], BeforeValidator(_as_layers), Field(min_length=1, max_length=MAX_LAYERS)]
-"""Each layer's size and kernel size, from the bottom up."""
 
 PAPER_LAYERS = ((512, 3),) * 10 + ((768, 3),) * 3 + ((2048, 1),) * 2
 
@@ -76,12 +58,20 @@ class Config(ModelConfig):
 
     architecture: Literal["convs2s2017"] = Field("convs2s2017", description="The name of this architecture.")
     embedding_size: int = Field(512, ge=1, le=MAX_WIDTH, description="Size of embeddings (f).")
-    encoder_convolutions: Layers = Field(
+    encoder_convolutions: Convolutions = Field(
         PAPER_LAYERS,
         description="The encoder's layers from the bottom up, each [channels, kernel size]; kernel sizes are odd.",
     )
-    decoder_convolutions: Layers = Field(
+    decoder_convolutions: Convolutions = Field(
         PAPER_LAYERS, description="The decoder's layers from the bottom up, each [channels, kernel size]."
+    )
+    attention_layers: LayerNumbers = Field(
+        None, description="Decoder layers that attend to the source, such as [1]; 1 is the lowest. Default: all."
+    )
+    equations: Literal["paper", "fairseq"] = Field(
+        "paper",
+        description="`fairseq`: the equations of the authors' code, which scales every sum and attends before the "
+        "residual connection.",
     )
     max_positions: int = Field(
         1024, ge=1, le=MAX_POSITIONS, description="Learned positions; later tokens share the last one."
@@ -100,6 +90,24 @@ class Config(ModelConfig):
         if even:
             raise ValueError(f"a kernel of {even[0]} positions has no centre; use an odd number")
         return layers
+
+    @model_validator(mode="after")
+    def _check_attention_layers(self) -> Self:
+        count = len(self.decoder_convolutions)
+        if self.attention_layers is not None and self.attention_layers[-1] > count:
+            raise ValueError(f"`attention_layers` has layer {self.attention_layers[-1]}, but the decoder has {count}")
+        return self
+
+    @property
+    def attends(self) -> tuple[bool, ...]:
+        """Whether each decoder layer attends to the source, from the bottom up."""
+        numbers = range(1, len(self.decoder_convolutions) + 1)
+        return tuple(self.attention_layers is None or number in self.attention_layers for number in numbers)
+
+    @property
+    def sum_scale(self) -> float:
+        """The factor of the sums around attention: W_d h + b_d + g, h + c and z + e."""
+        return math.sqrt(0.5) if self.equations == "fairseq" else 1.0
 
 
 def paper() -> Config:
@@ -191,7 +199,8 @@ class ConvS2SEncoder(Encoder):
             for input_size, (size, kernel_size) in zip(sizes, layers, strict=False)
         )
         self.leave = WeightNormLinear(sizes[-1], config.embedding_size)
-        self.gradient_scale = 1 / (2 * len(config.decoder_convolutions))
+        self.sum_scale = config.sum_scale
+        self.gradient_scale = 1 / (2 * sum(config.attends))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Memory:
         """Encode (B, S) as keys z and values z + e, both (B, S, f)."""
@@ -202,7 +211,7 @@ class ConvS2SEncoder(Encoder):
         z = self.leave(x)  # (B, S, f)
         if z.requires_grad:
             z.register_hook(lambda gradient: gradient * self.gradient_scale)
-        return Memory(keys=z, values=z + embedded, mask=mask)
+        return Memory(keys=z, values=(z + embedded) * self.sum_scale, mask=mask)
 
 
 @dataclass(frozen=True)
@@ -223,46 +232,55 @@ class Source(PerSource):
 class Attention(nn.Module):
     """The attention of one decoder layer (section 3.3)."""
 
-    def __init__(self, size: int, embedding_size: int) -> None:
+    def __init__(self, size: int, config: Config) -> None:
         super().__init__()
-        self.query = WeightNormLinear(size, embedding_size)  # W_d, b_d
-        self.spread = WeightNormLinear(embedding_size, size)
+        self.query = WeightNormLinear(size, config.embedding_size)  # W_d, b_d
+        self.spread = WeightNormLinear(config.embedding_size, size)
+        self.sum_scale = config.sum_scale
 
     def forward(self, h: Tensor, g: Tensor, source: Source) -> tuple[Tensor, Tensor]:
         """Map states h (B, T, size) and target embeddings g (B, T, f) to h + c (B, T, size) and weights (B, T, S)."""
-        scores = (self.query(h) + g) @ source.keys.mT  # (B, T, S)
+        scores = (self.query(h) + g) * self.sum_scale @ source.keys.mT  # (B, T, S)
         weights = masked_softmax(scores, source.mask.unsqueeze(1))
         if (recorder := active_recorder()) is not None:
             recorder.source_attention.append(weights.unsqueeze(1))
-        return h + self.spread(weights @ source.values), weights
+        return (h + self.spread(weights @ source.values)) * self.sum_scale, weights
 
     if TYPE_CHECKING:
         __call__ = forward
 
 
 class DecoderBlock(nn.Module):
-    """Causal convolution, gate, residual, attention."""
+    """Causal convolution, gate, residual, attention if this layer attends."""
 
-    def __init__(self, input_size: int, size: int, kernel_size: int, config: Config) -> None:
+    def __init__(self, input_size: int, size: int, kernel_size: int, attends: bool, config: Config) -> None:
         super().__init__()
         self.dropout = Dropout(config.dropout)
         self.convolution = CausalConvolution(input_size, 2 * size, kernel_size, linear=WeightNormLinear)
         self.residual = Residual(input_size, size)
-        self.attention = Attention(size, config.embedding_size)
+        self.attention = Attention(size, config) if attends else None
+        self.attends_before_residual = config.equations == "fairseq"
 
-    def forward(self, x: Tensor, g: Tensor, source: Source) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, g: Tensor, source: Source) -> tuple[Tensor, Tensor | None]:
         """Map a whole target x (B, T, input size), embedded as g (B, T, f), to (B, T, size) and weights (B, T, S)."""
-        h = self.residual(x, F.glu(self.convolution(self.dropout(x))))
-        return self.attention(h, g, source)
+        return self._attend(x, F.glu(self.convolution(self.dropout(x))), g, source)
 
-    def step(self, x: Tensor, g: Tensor, source: Source, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _attend(self, x: Tensor, gated: Tensor, g: Tensor, source: Source) -> tuple[Tensor, Tensor | None]:
+        """Add the block's input x (B, T, input size) and attention to the gated convolution (B, T, size)."""
+        if self.attention is None:
+            return self.residual(x, gated), None
+        if self.attends_before_residual:
+            h, weights = self.attention(gated, g, source)
+            return self.residual(x, h), weights
+        return self.attention(self.residual(x, gated), g, source)
+
+    def step(self, x: Tensor, g: Tensor, source: Source, state: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Map one position of each row, x (B, N / B, input size), as `forward` does, and return the next state too.
 
         The state is the convolution's last inputs, (N, k - 1, input size).
         """
         convolved, state = self.convolution.step(self.dropout(x.flatten(0, 1)), state)
-        h = self.residual(x, F.glu(convolved).view(*x.shape[:2], -1))
-        return *self.attention(h, g, source), state
+        return *self._attend(x, F.glu(convolved).view(*x.shape[:2], -1), g, source), state
 
     if TYPE_CHECKING:
         __call__ = forward
@@ -284,7 +302,7 @@ class ConvS2SState(State):
 
 
 class ConvS2SDecoder(OutputLayerDecoder[ConvS2SState]):
-    """Blocks over the target so far, each with attention to the source."""
+    """Blocks over the target so far, with attention to the source."""
 
     def __init__(self, config: Config, vocabulary_size: int) -> None:
         super().__init__()
@@ -294,8 +312,8 @@ class ConvS2SDecoder(OutputLayerDecoder[ConvS2SState]):
         sizes = [layers[0][0], *(size for size, _ in layers)]
         self.enter = WeightNormLinear(config.embedding_size, sizes[0])
         self.blocks: ModuleList[DecoderBlock] = ModuleList(
-            DecoderBlock(input_size, size, kernel_size, config)
-            for input_size, (size, kernel_size) in zip(sizes, layers, strict=False)
+            DecoderBlock(input_size, size, kernel_size, attends, config)
+            for input_size, (size, kernel_size), attends in zip(sizes, layers, config.attends, strict=False)
         )
         self.leave = WeightNormLinear(sizes[-1], config.embedding_size)
         self.dropout = Dropout(config.dropout)
@@ -312,7 +330,7 @@ class ConvS2SDecoder(OutputLayerDecoder[ConvS2SState]):
     def advance(
         self, tokens: Tensor, state: ConvS2SState, *, with_attention: bool = False
     ) -> StepFeatures[ConvS2SState]:
-        """Feed one token (N,). Attention is the mean over the layers."""
+        """Feed one token (N,). Attention is the mean over the layers that attend."""
         g = self.embedding(tokens.unsqueeze(1), start=state.length)  # (N, 1, f)
         g = g.view(state.source.mask.size(0), -1, g.size(-1))  # (B, N / B, f)
         x = self.enter(g)
@@ -321,7 +339,8 @@ class ConvS2SDecoder(OutputLayerDecoder[ConvS2SState]):
         for block, before in zip(self.blocks, state.blocks, strict=True):
             x, block_weights, after = block.step(x, g, state.source, before)
             next_blocks.append(after)
-            weights.append(block_weights.flatten(0, 1))  # (N, S)
+            if block_weights is not None:
+                weights.append(block_weights.flatten(0, 1))  # (N, S)
         attention = torch.stack(weights).mean(0) if with_attention else None
         next_state = ConvS2SState(state.source, tuple(next_blocks), state.length + 1)
         return StepFeatures(self._features(x).flatten(0, 1), next_state, attention)
@@ -334,7 +353,8 @@ class ConvS2SDecoder(OutputLayerDecoder[ConvS2SState]):
         weights: list[Tensor] = []
         for block in self.blocks:
             x, block_weights = block(x, g, source)
-            weights.append(block_weights)
+            if block_weights is not None:
+                weights.append(block_weights)
         return DecoderOutput(self._features(x), torch.stack(weights).mean(0) if with_attention else None)
 
 

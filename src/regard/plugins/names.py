@@ -20,13 +20,14 @@ BUILT_IN: Final[Mapping[Kind, tuple[str, ...]]] = {
         "modern",
     ),
     "scores": ("dot", "general", "concat", "scaled_dot"),
-    "tokenizers": ("unigram", "bpe", "character", "word", "byte", "pattern", "marian"),
+    "tokenizers": ("unigram", "bpe", "character", "word", "byte", "pattern", "list", "marian"),
     "searches": ("beam", "diverse", "lookahead", "exact", "sample", "mbr"),
     "formats": (".tsv", ".csv", ".tmx", ".po", ".mo", ".xlf", ".xliff", ".jsonl", ".parquet", ".sqlite"),
     "metrics": ("chrf", "bleu", "exact", "loss"),
 }
 
 RESERVED: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "tokenizers": ("columns",),  # of a source with several columns
     "formats": (".gz", ".xz", ".zst", ".txt"),
     "metrics": ("ter", "wer", "signatures", "lines", "left_aside", "seconds"),  # keys of `regard evaluate --json`
 }

@@ -16,6 +16,8 @@ from regard.corpus.language_pairs import is_known, language_pairs
 from regard.corpus.paths import open_corpora
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
+from regard.runs.column_scan import ColumnScan
+from regard.runs.column_tokenizers import add_columns
 from regard.runs.corpus_scan import scan_corpus
 from regard.runs.holdout import held_out_size, split_corpus
 from regard.runs.plan import SUBWORDS, Plan, expected_vocabulary_sizes
@@ -46,6 +48,7 @@ class RecipeInputs:
         distinct_words: Distinct whitespace-separated words.
         has_gpu: Whether training runs on a GPU.
         dev_pairs: Pairs of the dev set.
+        columns: The columns of the source, if there are several; see CorpusScan for what the other values are then.
     """
 
     pairs: int
@@ -55,6 +58,7 @@ class RecipeInputs:
     distinct_words: int
     has_gpu: bool
     dev_pairs: int = 0
+    columns: tuple[ColumnScan, ...] = ()
 
 
 TokenizerChoice = tuple[TokenizerConfig, str]  # with the reason
@@ -138,6 +142,7 @@ def inspect_corpus(data: DataConfig, *, gpu: bool) -> RecipeInputs:
         distinct_words=scan.distinct_words,
         has_gpu=gpu,
         dev_pairs=held_out if dev is None else sum(1 for _ in dev),
+        columns=scan.columns,
     )
 
 
@@ -165,8 +170,10 @@ def build_recipe(
     if tokenizer.kind == "character" and "max_length" not in data.model_fields_set:
         data = data.model_copy(update={"max_length": CHARACTER_MAX_LENGTH})
     model, model_reason = _choose_model(inputs, override_values)
-    draft = RunConfig(data=data, tokenizer=tokenizer, model=model, augmentation=_choose_augmentation(data, tokenizer))
+    augmentation = AugmentationConfig() if inputs.columns else _choose_augmentation(data, tokenizer)
+    draft = RunConfig(data=data, tokenizer=tokenizer, model=model, augmentation=augmentation)
     draft = override_config(draft, overrides, ARCHITECTURES)
+    draft = draft.model_copy(update={"tokenizer": add_columns(draft.tokenizer, inputs.columns)})
     train, needed, epoch_steps = _choose_training(inputs, draft, override_values)
     limits = override_config(draft.model_copy(update={"train": train}), overrides, ARCHITECTURES).train
     budget = Budget.from_limits(limits, needed, timing)
@@ -261,8 +268,16 @@ def _choose_model(
 
 def mean_length(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> float:
     """Estimate the mean number of tokens of the longer side, EOS included."""
-    is_short = tokenizer.kind in ("character", "byte")
-    return (inputs.mean_characters if is_short else 1.4 * inputs.mean_words) + 1
+    target = _mean_tokens(tokenizer.kind, inputs.mean_words, inputs.mean_characters)
+    columns = [
+        scan.mean_items if column.kind == "list" else _mean_tokens(column.kind, scan.mean_words, scan.mean_characters)
+        for column, scan in zip(tokenizer.source_columns, inputs.columns, strict=False)
+    ]
+    return max(sum(columns) + len(columns) - 1, target) + 1
+
+
+def _mean_tokens(kind: str, words: float, characters: float) -> float:
+    return characters if kind in ("character", "byte") else 1.4 * words
 
 
 def batch_size(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> int:

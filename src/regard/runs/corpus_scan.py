@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.config.data import column_names
 from regard.config.recipe import resolve_data_paths
 from regard.config.schema import DATA_PATHS, DataConfig
 from regard.corpus.corpus import Pair
 from regard.corpus.paths import open_corpora
+from regard.corpus.source_columns import SEPARATOR
+from regard.runs.column_scan import ColumnScan, ColumnStatistics
 
 SAMPLED_PAIRS = 200_000  # the statistics of text are those of the first pairs; all pairs are counted
 # Keys of [data] that do not change which training pairs there are.
@@ -35,6 +38,8 @@ class CorpusScan:
         mean_characters: Mean characters of the longer side, over the first pairs.
         alphabet_size: Distinct characters of both sides, in the first pairs.
         distinct_words: Distinct words of both sides, in the first pairs.
+        columns: The columns of the source, if there are several. The other statistics are then those of the target
+            and of the columns that are no lists, and the means are those of the target.
         source_digests: A 64-bit digest of each source, (pairs,); empty if the recipe has a dev set.
     """
 
@@ -44,6 +49,7 @@ class CorpusScan:
     alphabet_size: int
     distinct_words: int
     source_digests: NDArray[np.uint64] = field(repr=False)
+    columns: tuple[ColumnScan, ...] = ()
 
 
 def scan_corpus(data: DataConfig, seed: int) -> CorpusScan:
@@ -70,12 +76,14 @@ def forget_scan() -> None:
 @lru_cache(maxsize=1)
 def _scan(data: DataConfig, seed: int, _: FileStates) -> CorpusScan:
     corpus, dev = open_corpora(data, seed)
-    statistics, digests = _TextStatistics(), bytearray()
+    has_columns = any(len(column_names(section.source_column)) > 1 for section in (data, *data.corpora))
+    statistics, digests = _TextStatistics(has_columns=has_columns), bytearray()
     count = 0
     for pair in statistics.observe(iter(corpus)):
         count += 1
         if dev is None:
             digests += hashlib.blake2b(pair.source.encode(), digest_size=8).digest()
+    columns = statistics.finish_columns()
     return CorpusScan(
         pairs=count,
         mean_words=statistics.words / max(1, statistics.pairs),
@@ -83,13 +91,16 @@ def _scan(data: DataConfig, seed: int, _: FileStates) -> CorpusScan:
         alphabet_size=len(statistics.alphabet),
         distinct_words=len(statistics.distinct_words),
         source_digests=np.frombuffer(digests, np.uint64),
+        columns=columns,
     )
 
 
 class _TextStatistics:
     """Sums over the first SAMPLED_PAIRS pairs of a corpus."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_columns: bool) -> None:
+        self.has_columns = has_columns
+        self.columns: list[ColumnStatistics] = []
         self.pairs = self.words = self.characters = 0
         self.alphabet: set[str] = set()
         self.distinct_words: set[str] = set()
@@ -102,12 +113,27 @@ class _TextStatistics:
             yield pair
 
     def _add(self, pair: Pair) -> None:
-        source, target = pair.source.split(), pair.target.split()
+        columns = pair.source.split(SEPARATOR) if self.has_columns else []
+        if len(columns) > 1:
+            self.columns += (ColumnStatistics() for _ in range(len(columns) - len(self.columns)))
+            for statistics, text in zip(self.columns, columns, strict=False):
+                statistics.add(text)
+        source_text = "" if len(columns) > 1 else pair.source
+        source, target = source_text.split(), pair.target.split()
         self.pairs += 1
         self.words += max(len(source), len(target))
-        self.characters += max(len(pair.source), len(pair.target))
-        self.alphabet.update(pair.source, pair.target)
+        self.characters += max(len(source_text), len(pair.target))
+        self.alphabet.update(source_text, pair.target)
         self.distinct_words.update(source, target)
+
+    def finish_columns(self) -> tuple[ColumnScan, ...]:
+        """Return what the columns of the source are; add the characters and words of those that are no lists."""
+        scans = tuple(statistics.scan() for statistics in self.columns)
+        for statistics, scan in zip(self.columns, scans, strict=True):
+            if not scan.delimiter:
+                self.alphabet |= statistics.alphabet
+                self.distinct_words |= statistics.distinct_words
+        return scans
 
 
 def file_states(data: DataConfig) -> FileStates:

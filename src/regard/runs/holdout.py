@@ -26,7 +26,7 @@ def split_corpus(config: RunConfig) -> tuple[Corpus, Corpus]:
     Raises:
         DataError: The corpus cannot be read, or is too small to hold pairs out.
     """
-    train, dev = open_corpora(config.data, config.train.seed)
+    train, dev = open_corpora(config.data, config.train.seed, len(config.tokenizer.source_columns))
     return _hold_out(train, config) if dev is None else (train, dev)
 
 

@@ -10,6 +10,7 @@ from regard.config.recipe import to_table
 from regard.config.schema import ModelConfig, RunConfig, TokenizerConfig
 from regard.contract import VocabularySizes
 from regard.models import build_on_meta
+from regard.special_tokens import SPECIAL
 from regard.tokenizers.simple import ByteTokenizer
 
 SUBWORDS = ("unigram", "bpe")
@@ -21,6 +22,7 @@ KINDS = {
     "word": "words",
     "byte": "bytes",
     "pattern": "tokens of a pattern",
+    "list": "items of a list",
     "marian": "pieces",
 }
 METRICS = {"chrf": "chrF", "bleu": "BLEU", "exact": "share of exact matches", "loss": "loss"}
@@ -61,12 +63,26 @@ class Plan:
         """Describe [tokenizer]."""
         tokenizer = self.config.tokenizer
         kind = self.mark("tokenizer.kind", _kind(tokenizer.kind))
+        if tokenizer.source_columns:
+            return f"tokens: {self._columns()}; {reason}"
         if tokenizer.target_kind not in (None, tokenizer.kind):
             kind += f" and {self.mark('tokenizer.target_kind', _kind(str(tokenizer.target_kind)))}"
         size = "" if tokenizer.kind == "byte" else self.mark("tokenizer.vocabulary_size", _size(tokenizer)) + " "
         sides = self.mark("tokenizer.joint", "for both sides" if tokenizer.joint else "for each side")
         because = "" if self.is_overridden("tokenizer.vocabulary_size") else f"; {reason}"
         return f"tokens: {size}{kind} {sides}{because}"
+
+    def _columns(self) -> str:
+        tokenizer = self.config.tokenizer
+        columns = [
+            f"items between {column.delimiter!r}" if column.delimiter else _kind(column.kind)
+            for column in tokenizer.source_columns
+        ]
+        source = self.mark("tokenizer.source_columns", f"source columns as {', '.join(columns)}")
+        kind = self.mark("tokenizer.kind", _kind(tokenizer.kind))
+        size = "" if tokenizer.kind == "byte" else self.mark("tokenizer.vocabulary_size", _size(tokenizer)) + " "
+        shared = self.mark("tokenizer.joint", ", shared with the columns of this kind" if tokenizer.joint else "")
+        return f"{source}; target as {size}{kind}{shared}"
 
     def model(self, reason: str) -> str:
         """Describe [model], with its number of parameters."""
@@ -165,13 +181,23 @@ def _size(tokenizer: TokenizerConfig) -> str:
 
 def expected_vocabulary_sizes(tokenizer: TokenizerConfig) -> VocabularySizes:
     """Return the vocabulary sizes of a recipe: exact for subwords and bytes, otherwise the maximum."""
-    kinds = tokenizer.kind, tokenizer.target_kind or tokenizer.kind
-    source, target = (ByteTokenizer().size if kind == "byte" else tokenizer.vocabulary_size for kind in kinds)
+    kinds = tokenizer.kind, tokenizer.target
+    source, target = (_expected_size(kind, tokenizer.vocabulary_size) for kind in kinds)
+    if tokenizer.source_columns:
+        own = [column for column in tokenizer.source_columns if not tokenizer.is_shared(column)]
+        sizes = (_expected_size(column.kind, column.vocabulary_size or tokenizer.vocabulary_size) for column in own)
+        first = target if tokenizer.joint else len(SPECIAL)
+        source = first + 1 + sum(size - len(SPECIAL) for size in sizes)
+        target = source if tokenizer.joint else target
     return VocabularySizes(source, target, tokenizer.joint)
 
 
+def _expected_size(kind: str, size: int) -> int:
+    return ByteTokenizer().size if kind == "byte" else size
+
+
 def _parameters(config: RunConfig) -> str:
-    kinds = {config.tokenizer.kind, config.tokenizer.target_kind or config.tokenizer.kind}
+    kinds = {*config.tokenizer.source_kinds, config.tokenizer.target}
     count = count_parameters(config.model, expected_vocabulary_sizes(config.tokenizer))
     return ("" if kinds <= {*SUBWORDS, "byte"} else "at most ") + f"{count:,}"
 

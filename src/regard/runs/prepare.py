@@ -235,7 +235,7 @@ def load_prepared(config: RunConfig, folder: Path, say: Say) -> Prepared:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the file cannot be read: {error!r}", where=folder / PREPARED, fix=NEW_RUN) from None
     tokenizers = Tokenizers.load(folder)
-    corpus, _ = open_corpora(config.data, config.train.seed)
+    corpus, _ = open_corpora(config.data, config.train.seed, len(config.tokenizer.source_columns))
     origins = LineOrigins(corpus.origins.names, starts, sizes)
     if config.data.streaming and len(sizes) != len(corpus.parts):
         raise DataError("the sizes of the corpora are missing", where=folder / PREPARED, fix=NEW_RUN)

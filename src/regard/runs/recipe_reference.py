@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from regard.config.names import NameOf
 from regard.config.optimization import OptimizationConfig, SecondStageConfig
-from regard.config.schema import CorpusConfig, RunConfig, StartConfig
+from regard.config.schema import ColumnTokenizerConfig, CorpusConfig, RunConfig, StartConfig
 from regard.models import ARCHITECTURES
 
 INTRODUCTION = """\
@@ -64,6 +64,9 @@ def make_reference() -> str:
         section = StartConfig if name == "start" else field.annotation
         assert isinstance(section, type) and issubclass(section, BaseModel)
         sections.append(f"## [{name}]\n\n{_summary(section)}\n\n{_table(section)}")
+        if name == "tokenizer":
+            columns = ColumnTokenizerConfig
+            sections.append(f"### [[tokenizer.source_columns]]\n\n{_summary(columns)}\n\n{_table(columns)}")
         if name == "train":
             sections.append(_second_stage())
         if name == "data":

@@ -31,7 +31,7 @@ def translate_with_attention(
     if not spans:
         raise invalid("missing q parameter")
     key = search_key(served, limits, request.alternatives + 1, with_attention=False)
-    if is_plain(request.q):
+    if is_plain(request.q, translator):
         texts = [request.q[start:end] for start, end in spans]
         results = batcher.search(key, [make_sentence(served, text) for text in texts], ticket)
         best, hypotheses = [n_best[0] for n_best in results], results[0]

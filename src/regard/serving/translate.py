@@ -104,7 +104,7 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
     plain = (
         {}
         if task.html or task.join_lines or task.as_document
-        else {index: text for index, text in enumerate(task.texts) if task.prefix or is_plain(text)}
+        else {index: text for index, text in enumerate(task.texts) if task.prefix or is_plain(text, translator)}
     )
     spans = {index: translator.segments(text, task.split_sentences) for index, text in plain.items()}
     parts = [plain[index][start:end] for index, text_spans in spans.items() for start, end in text_spans]
@@ -136,7 +136,8 @@ def translate(batcher: Batcher, limits: Limits, task: Task, ticket: Ticket) -> T
         variants[index] = [variant.text for variant in joined]
         sentences[index] = [(part.source, part.target) for part in joined[0].parts]
         confidence.add(index, joined[0])
-        if task.prefix and (lost := [literal for literal in _literals(text) if literal not in joined[0].text]):
+        literals = [] if is_plain(text, translator) else _literals(text)
+        if task.prefix and (lost := [literal for literal in literals if literal not in joined[0].text]):
             raise invalid(f"with this prefix, the translation lacks {', '.join(lost)}")
     skipped += [SkippedText(index + 1, source, reason) for index, source, reason in confidence.withheld]
     unique = [list(dict.fromkeys(texts)) for texts in variants]
@@ -214,9 +215,9 @@ def make_sentence(
     return Sentence(text, len(translator.tokenizers.source.encode(text.strip())), require, prefix, terms)
 
 
-def is_plain(text: str) -> bool:
-    """Return whether a text has no placeholders other than numbers."""
-    return not _literals(text)
+def is_plain(text: str, translator: Translator) -> bool:
+    """Return whether a text has no placeholders other than numbers. A source with several columns has none."""
+    return translator.num_columns > 1 or not _literals(text)
 
 
 def _literals(text: str) -> list[str]:

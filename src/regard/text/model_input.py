@@ -10,6 +10,7 @@ from regard.text.capitals import is_upper, lower_capitals, to_normal_case, to_up
 from regard.text.emoji import PATTERN, EmojiFreeText, Links, compile_runs, remove_runs, remove_unknown_emoji
 from regard.text.numbers import localize
 from regard.tokenizers.base import Tokenizers
+from regard.tokenizers.columns import count_columns
 
 Languages = tuple[str, str]
 
@@ -54,7 +55,7 @@ def prepare_input(
     *,
     removed: Sequence[str] = (),
 ) -> ModelInput:
-    """Return what a model reads for a sentence.
+    """Return what a model reads for a sentence; a source with several columns is unchanged.
 
     Args:
         text: The sentence.
@@ -64,6 +65,8 @@ def prepare_input(
         removed: Numbers and addresses that the model must not read. They are restored in the translation, numbers as
             the target language writes them.
     """
+    if count_columns(tokenizers.source) > 1:
+        return ModelInput(EmojiFreeText(text, text), tokenizers, languages)
     lowered = text
     if all(phrase == phrase.upper() for phrase in phrases):
         lowered = lower_capitals(text, tokenizers.source, languages[0])

@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, Self
 
-from regard.config.schema import TokenizerConfig
+from regard.config.schema import ColumnTokenizerConfig, TokenizerConfig
+from regard.corpus.source_columns import split_columns
 from regard.corpus.tagged import split_tags
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.files import read_regular_file
 from regard.plugins.registry import WithPlugins
+from regard.tokenizers.columns import ColumnsTokenizer, JointTargetTokenizer, find_columns_tokenizer
+from regard.tokenizers.item_list import ListTokenizer
 from regard.tokenizers.marian import MarianTokenizer
 from regard.tokenizers.pattern import PatternTokenizer
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordTokenizer
@@ -85,7 +88,7 @@ class Tokenizers:
         source: The tokenizer of sources.
         target: The tokenizer of targets.
         joint: Whether both sides share a vocabulary. They are then the same object, unless they were imported from
-            Marian, where each side may split text differently.
+            Marian, where each side may split text differently, or the source has several columns.
     """
 
     source: Tokenizer
@@ -114,6 +117,11 @@ class Tokenizers:
             table["target_kind"] = self.target.kind
         if isinstance(self.source, TaggedTokenizer):
             table["tags"] = list(self.source.tags)
+        if (columns := find_columns_tokenizer(self.source)) is not None:
+            files = columns.names(names["source"], names["target"])
+            table["columns"] = [
+                {"kind": tokenizer.kind, "name": name} for tokenizer, name in zip(columns.columns, files, strict=True)
+            ]
         (folder / FILE).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -128,8 +136,14 @@ class Tokenizers:
             raise unreadable("tokenizer", f"{type(error).__name__}: {error}", path) from None
         if not isinstance(joint, bool) or not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
             raise unreadable("tokenizer", "its values are not of the right types", path)
-        source = _load(folder, names[0], kind)
-        target = source if names[0] == names[1] else _load(folder, names[1], target_kind)
+        source: Tokenizer
+        if kind == ColumnsTokenizer.kind:
+            inner = _load(folder, names[1], target_kind)
+            source = columns = _load_columns(folder, table, names[1], inner)
+            target = inner if columns.target is None else JointTargetTokenizer(columns)
+        else:
+            source = _load(folder, names[0], kind)
+            target = source if names[0] == names[1] else _load(folder, names[1], target_kind)
         if joint and source.size != target.size:
             reason = f"a joint vocabulary cannot have both {source.size} and {target.size} ids"
             raise unreadable("tokenizer", reason, path)
@@ -152,6 +166,20 @@ class Tokenizers:
         return type(self)(source, target, self.joint)
 
 
+def _load_columns(folder: Path, table: Mapping[str, object], target_name: str, target: Tokenizer) -> ColumnsTokenizer:
+    """Return the tokenizer of the columns that `tokenizer.json` lists. Raises CheckpointError."""
+    columns = table.get("columns")
+    if not (isinstance(columns, list) and len(columns) > 1 and all(isinstance(column, dict) for column in columns)):
+        raise unreadable("tokenizer", "it has no list of columns", folder / FILE)
+    tokenizers = []
+    for column in columns:
+        name = column.get("name")
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise unreadable("tokenizer", f"{name!r} is not the name of a column's files", folder / FILE)
+        tokenizers.append(target if name == target_name else _load(folder, name, column.get("kind")))
+    return ColumnsTokenizer(tokenizers, target if any(tokenizer is target for tokenizer in tokenizers) else None)
+
+
 def _load(folder: Path, name: str, kind: object) -> Tokenizer:
     match kind:
         case "unigram" | "bpe":
@@ -162,6 +190,8 @@ def _load(folder: Path, name: str, kind: object) -> Tokenizer:
             return MarianTokenizer.load(folder, name)
         case "pattern":
             return PatternTokenizer.load(folder, name)
+        case "list":
+            return ListTokenizer.load(folder, name)
         case str() if kind in CLASSES:
             return CLASSES[kind].load(folder, name)
     raise CheckpointError(
@@ -184,30 +214,59 @@ def train_tokenizers(config: TokenizerConfig, pairs: Iterable[tuple[str, str]]) 
             where="tokenizer.kind",
             fix="choose another kind",
         )
-    target_kind = config.target_kind or kind
-    if kind == target_kind == "byte":
+    if kind == config.target == "byte" and not config.source_columns:
         tokenizer = ByteTokenizer()
         return Tokenizers(tokenizer, tokenizer, config.joint)
     sample = _sample(pairs)
     if not sample:
         raise DataError("there are no pairs to train a tokenizer on", fix="check the corpus")
     sources, targets = [split_tags(source)[1] for source, _ in sample], [target for _, target in sample]
+    if config.source_columns:
+        return _train_columns(config, sources, targets)
     if config.joint:
         both = _train(kind, config, [*sources, *targets], "the text of both sides")
         return Tokenizers(both, both, joint=True)
     source = _train(kind, config, sources, "the source side's text")
-    return Tokenizers(source, _train(target_kind, config, targets, "the target side's text"), joint=False)
+    return Tokenizers(source, _train(config.target, config, targets, "the target side's text"), joint=False)
 
 
-def _train(kind: str, config: TokenizerConfig, sentences: Sequence[str], text: str) -> Tokenizer:
+def _train_columns(config: TokenizerConfig, sources: Sequence[str], targets: Sequence[str]) -> Tokenizers:
+    """Train the tokenizers of a source with several columns, and that of the target."""
+    count = len(config.source_columns)
+    texts = list(zip(*(split_columns(source, count) for source in sources), strict=True))  # of each column
+    shared = [text for text, column in zip(texts, config.source_columns, strict=True) if config.is_shared(column)]
+    sentences = [sentence for text in (*shared, targets) for sentence in text]
+    target = _train(config.kind, config, sentences, "the target side's text")
+    tokenizers = [
+        target
+        if config.is_shared(column)
+        else _train(column.kind, _fill_size(column, config), text, f"the text of source column {number}")
+        for number, (text, column) in enumerate(zip(texts, config.source_columns, strict=True), start=1)
+    ]
+    if not config.joint:
+        return Tokenizers(ColumnsTokenizer(tokenizers), target, joint=False)
+    source = ColumnsTokenizer(tokenizers, target)
+    return Tokenizers(source, JointTargetTokenizer(source), joint=True)
+
+
+def _fill_size(column: ColumnTokenizerConfig, config: TokenizerConfig) -> ColumnTokenizerConfig:
+    return column.model_copy(update={"vocabulary_size": column.vocabulary_size or config.vocabulary_size})
+
+
+def _train(
+    kind: str, config: TokenizerConfig | ColumnTokenizerConfig, sentences: Sequence[str], text: str
+) -> Tokenizer:
+    size = config.vocabulary_size or 0
     match kind:
         case "unigram" | "bpe":
-            return SubwordTokenizer.train(sentences, config.vocabulary_size, kind, text=text)
+            return SubwordTokenizer.train(sentences, size, kind, text=text)
         case "byte":
             return ByteTokenizer()
         case "pattern":
-            return PatternTokenizer.train(sentences, config.vocabulary_size, config.pattern or "")
-    return CLASSES[kind].train(sentences, config.vocabulary_size)
+            return PatternTokenizer.train(sentences, size, config.pattern or "")
+        case "list":
+            return ListTokenizer.train(sentences, size, config.delimiter or "")
+    return CLASSES[kind].train(sentences, size)
 
 
 def _sample(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -19,6 +19,8 @@ from regard.corpus.corpus import Corpus
 from regard.errors import ConfigError
 from regard.special_tokens import SPECIAL, UNK
 from regard.tokenizers.base import Tokenizer, Tokenizers
+from regard.tokenizers.columns import ColumnsTokenizer, JointTargetTokenizer
+from regard.tokenizers.item_list import ListTokenizer
 from regard.tokenizers.marian import MarianTokenizer
 from regard.tokenizers.pattern import PatternTokenizer
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordTokenizer
@@ -69,6 +71,12 @@ def extend_tokenizer(tokenizer: Tokenizer, texts: Iterable[str], max_new: int) -
             new = _frequent_unknown(tokenizer, texts, max_new)
             matching = PatternTokenizer(tokenizer.vocabulary.with_new_tokens(new), tokenizer.pattern)
             return ExtendedTokenizer(matching, [[] for _ in new])
+        case ListTokenizer():
+            new = _frequent_unknown(tokenizer, texts, max_new)
+            items = ListTokenizer(tokenizer.vocabulary.with_new_tokens(new), tokenizer.delimiter)
+            return ExtendedTokenizer(items, [[] for _ in new])
+        case ColumnsTokenizer() | JointTargetTokenizer():
+            reason = "each column of the source has its own tokens, and more come after them"
         case TaggedTokenizer():
             reason = "its last ids are those of tags"
         case ByteTokenizer():
@@ -85,7 +93,9 @@ def extend_tokenizer(tokenizer: Tokenizer, texts: Iterable[str], max_new: int) -
 
 
 def _frequent_unknown(
-    tokenizer: CharacterTokenizer | WordTokenizer | PatternTokenizer, texts: Iterable[str], max_new: int
+    tokenizer: CharacterTokenizer | WordTokenizer | PatternTokenizer | ListTokenizer,
+    texts: Iterable[str],
+    max_new: int,
 ) -> list[str]:
     counts = Counter(token for text in texts for token in tokenizer.split(text))
     unknown = [token for token, count in counts.items() if count >= MIN_COUNT and tokenizer.vocabulary.id(token) == UNK]

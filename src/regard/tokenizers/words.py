@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from regard.special_tokens import EOS
 from regard.tokenizers.base import Tokenizer, Tokenizers
+from regard.tokenizers.columns import find_columns_tokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
 
 Link = tuple[int, int]  # source word and target word, separated by white space and counted from 0
@@ -114,8 +115,16 @@ def unit_indices(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
     """Return for each id the index of its unit for display.
 
     A unit is a word, as in `word_indices`. In scripts without spaces, and in a text that is a single word, each token
-    is a unit. Each tag is a unit, too.
+    is a unit. Each tag is a unit, too. In a source with several columns, this is so in each column.
     """
+    columns = find_columns_tokenizer(tokenizer)
+    if columns is not None:
+        tags = count_tags(tokenizer, ids)
+        in_columns = list(range(tags))
+        for column, column_ids in columns.split_ids(ids[tags:]):
+            first = in_columns[-1] + 1 if in_columns else 0
+            in_columns += [first + unit for unit in ([0] if column is None else unit_indices(column, column_ids))]
+        return in_columns
     words = word_indices(tokenizer, ids)
     if len(set(words)) <= 1:
         return list(range(len(ids)))

@@ -17,15 +17,16 @@ TINY = bytenet2016.Config(encoder_layers=3, decoder_layers=2, hidden_size=6, num
 
 
 def parameters(source: int, target: int, blocks: int, d: int, k: int) -> int:
-    """Embeddings of 2d, figure 3's blocks with their gains and biases, and the two layers after them."""
+    """Embeddings of 2d (one for padding), figure 3's blocks, their gains and biases, and the two layers after them."""
     block = (2 * 2 * d + 2 * d * d + d) + (2 * d + k * d * d + d) + (2 * d + d * 2 * d + 2 * d)
-    return (source + target) * 2 * d + 2 * blocks * block + (2 * d * d + d) + (d * target + target)
+    return (source + 1 + target) * 2 * d + 2 * blocks * block + (2 * d * d + d) + (d * target + target)
 
 
 def test_the_preset_is_the_papers() -> None:
     config = bytenet2016.paper()
     assert (config.encoder_layers, config.decoder_layers, config.hidden_size, config.kernel_size) == (30, 30, 800, 3)
     assert (config.unfold_factor, config.unfold_extra, config.dropout) == (1.2, 0, 0.0)
+    assert config.pad_to_multiple == 50
     with torch.device("meta"):
         model = bytenet2016.build(config, CHARACTERS)
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters(300, 320, 30, 800, 3)
@@ -73,6 +74,37 @@ def test_every_length_is_unfolded_by_the_factor_as_it_is_written(factor: str, ex
     mask = torch.arange(400) < torch.tensor(lengths)[:, None]
     unfolded = bytenet2016.unfold(mask, float(factor), extra)
     assert unfolded.sum(1).tolist() == [ceil(Fraction(factor) * length) + extra for length in lengths]
+
+
+@pytest.mark.parametrize(("length", "columns"), [(1, 60), (49, 60), (50, 60), (51, 120), (100, 120), (101, 180)])
+def test_a_source_is_padded_to_the_next_multiple_and_then_unfolded(length: int, columns: int) -> None:
+    """Section 6: the next multiple of 50, and another 20 percent."""
+    mask = torch.arange(120) < torch.tensor([[length], [120]])
+    unfolded = bytenet2016.unfold(mask, 1.2, 0, multiple=50)
+    assert unfolded.sum(1).tolist() == [columns, 180]
+    assert unfolded.shape == (2, 180)
+
+
+def test_the_special_character_fills_the_columns_after_a_source() -> None:
+    """It is learned, and the source's own columns depend on it, as on any other character."""
+    torch.manual_seed(1)
+    model = bytenet2016.build(TINY.model_copy(update={"pad_to_multiple": 4}), CHARACTERS).double()
+    assert isinstance(model.encoder, ByteNetEncoder) and model.encoder.padding is not None
+    memory = model.encode(as_batch([[5] * 5, [7]]))
+    assert memory.mask.sum(1).tolist() == [10, 5]  # ceil(1.2 x 8) and ceil(1.2 x 4)
+    memory.keys[0, 4].sum().backward()
+    gradient = model.encoder.padding.grad
+    assert gradient is not None and gradient.abs().min() > 0
+
+    tokens = torch.tensor([[5, 5, 6, 6, 6, 6]])  # the special character written out, 1.2 x 5 columns
+    with torch.no_grad():
+        model.encoder.embedding.weight[6] = model.encoder.padding
+        unpadded = bytenet2016.build(TINY.model_copy(update={"unfold_factor": 1.0}), CHARACTERS).double()
+        unpadded.load_state_dict({k: v for k, v in model.state_dict().items() if k != "encoder.padding"})
+        padded = bytenet2016.build(TINY.model_copy(update={"pad_to_multiple": 5}), CHARACTERS).double()
+        padded.load_state_dict(model.state_dict())
+        expected = unpadded.encode(as_batch(tokens.tolist())).keys
+        torch.testing.assert_close(padded.encode(as_batch([[5, 5]])).keys, expected)
 
 
 def test_columns_end_with_the_unfolded_source() -> None:

@@ -105,6 +105,40 @@ def test_the_encoders_gradient_is_divided_by_twice_the_attentions_but_not_the_em
         assert full[name].equal(none[name]) == name.startswith("decoder"), name
 
 
+def test_layers_without_attention_have_no_weights_for_it_and_do_not_count() -> None:
+    model = convs2s2017.build(TINY.model_copy(update={"attention_layers": (2,)}), VocabularySizes(9, 8))
+    assert isinstance(model.encoder, ConvS2SEncoder)
+    assert model.encoder.gradient_scale == 1 / 2
+    attending = {name.split(".")[2] for name, _ in model.named_parameters() if ".attention." in name}
+    assert attending == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("[4]", "has layer 4, but the decoder has 3"),
+        ("[]", "such as [1, 3]"),
+        ("[0]", "such as [1, 3]"),
+        ("[2, 1]", "ascending order"),
+        ("[1, 1]", "ascending order"),
+        ('"first"', "such as [1, 3]"),
+        ("[1.0]", "such as [1, 3]"),
+    ],
+)
+def test_layers_that_attend_are_numbers_of_decoder_layers(tmp_path: Path, value: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        recipe(tmp_path, 'preset = "small"', f"attention_layers = {value}")
+    assert problem in caught.value.message and "model" in caught.value.message
+
+
+def test_layers_that_attend_come_back_from_a_recipe(tmp_path: Path) -> None:
+    config = recipe(tmp_path, 'preset = "small"', "attention_layers = [1]", 'equations = "fairseq"')
+    path = tmp_path / "again.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    assert read_config(path, ARCHITECTURES) == config
+    assert config.model.model_dump()["attention_layers"] == (1,)
+
+
 def test_positions_beyond_the_last_are_read_as_the_last() -> None:
     torch.manual_seed(1)
     embedding = convs2s2017.PositionalEmbedding(convs2s2017.Config(embedding_size=4, max_positions=3, dropout=0.0), 9)

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from regard.config.data import column_names
 from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.plain import MAX_LINE_BYTES, read_lines
 from regard.corpus.formats.sides import Sides
+from regard.corpus.source_columns import make_pair
 from regard.errors import DataError
 
 Row = tuple[int, list[str]]  # its first line, and its fields, still quoted
@@ -39,12 +41,13 @@ def _pairs(path: Path, sides: Sides, separator: str) -> Iterator[Pair | Skipped]
         raise DataError("the file is empty", where=path, fix="give a file with text")
     names = [unquote(field, separator) for field in first[1]]
     source, target, is_header = find_columns(names, sides, str(path))
-    last = max(source, target)
+    last = max(*source, target)
     for line, fields in rows if is_header else chain([first], rows):
         if last >= len(fields):
             yield Skipped(f"there is no column {last + 1}", line)
         else:
-            yield Pair(unquote(fields[source], separator), unquote(fields[target], separator), line)
+            columns = [unquote(fields[index], separator) for index in source]
+            yield make_pair(columns, unquote(fields[target], separator), line)
 
 
 def parse_rows(lines: Iterable[str], separator: str, name: str) -> Iterator[Row]:
@@ -114,8 +117,10 @@ def unquote(field: str, separator: str) -> str:
     return field
 
 
-def find_columns(first: Sequence[str], sides: Sides, name: str, *, may_add: bool = False) -> tuple[int, int, bool]:
-    """Return the indices of the source and target columns, and whether the first row is a header.
+def find_columns(
+    first: Sequence[str], sides: Sides, name: str, *, may_add: bool = False
+) -> tuple[tuple[int, ...], int, bool]:
+    """Return the indices of the source columns, usually one, and of the target column, and whether there is a header.
 
     The columns are those requested; else those called `source` and `target`; else those called by the requested
     languages; else the only two columns.
@@ -135,13 +140,13 @@ def find_columns(first: Sequence[str], sides: Sides, name: str, *, may_add: bool
         return _requested_columns(names, *requested, name, may_add=may_add)
     for source, target in (("source", "target"), (sides.source_language, sides.target_language)):
         if source and target and source in names and target in names:
-            return names.index(source), names.index(target), True
+            return (names.index(source),), names.index(target), True
     for source in ("source", sides.source_language) if may_add else ():
         if source and source in names:
             targets = [text for text in ("target", sides.target_language) if text and text in names and text != source]
-            return names.index(source), names.index(targets[0]) if targets else len(names), True
+            return (names.index(source),), names.index(targets[0]) if targets else len(names), True
     if len(names) == 2 or (may_add and len(names) == 1):
-        return 0, 1, False
+        return (0,), 1, False
     raise DataError(
         f"it is not clear which of the {len(names)} columns are source and target", where=f"{name}:1", fix=_FIX
     )
@@ -149,25 +154,27 @@ def find_columns(first: Sequence[str], sides: Sides, name: str, *, may_add: bool
 
 def _requested_columns(
     names: Sequence[str], source: str, target: str, name: str, *, may_add: bool
-) -> tuple[int, int, bool]:
+) -> tuple[tuple[int, ...], int, bool]:
     missing = "source" if not source else "" if target or may_add else "target"
     if missing:
         raise DataError(f"the {missing} column is not given", where=name, fix=_FIX)
-    by_number = source.isdecimal() and (target.isdecimal() or not target)
+    sources = (source,) if source in names else column_names(source)
+    by_number = all(column.isdecimal() for column in sources) and (target.isdecimal() or not target)
     if by_number:
-        indices = int(source) - 1, int(target or len(names) + 1) - 1
+        indices = [int(column) - 1 for column in (*sources, target or str(len(names) + 1))]
         available = f"there are columns 1 to {len(names)}" + (", and another one can be added" if may_add else "")
     else:
-        indices = _index(names, source), _index(names, target)
+        indices = [_index(names, column) for column in (*sources, target)]
         available = f"the first line has {', '.join(map(repr, names))}"
     added = may_add and (by_number or not target.isdecimal())
-    for column, index, count in ((source, indices[0], len(names)), (target, indices[1], len(names) + added)):
+    counts = [*(len(names) for _ in sources), len(names) + added]
+    for column, index, count in zip((*sources, target), indices, counts, strict=True):
         if not 0 <= index < count:
             shown = column if by_number else repr(column)
             raise DataError(f"there is no column {shown}; {available}", where=f"{name}:1", fix=_FIX)
-    if indices[0] == indices[1]:
+    if indices[-1] in indices[:-1]:
         raise DataError("source and target are the same column", where=name, fix=_FIX)
-    return *indices, not by_number
+    return tuple(indices[:-1]), indices[-1], not by_number
 
 
 def _index(names: Sequence[str], name: str) -> int:

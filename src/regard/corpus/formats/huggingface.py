@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from regard.corpus.corpus import Pair, Skipped
-from regard.corpus.formats.records import KeyPath, extract_pair, find_key_paths
+from regard.corpus.formats.records import KeyPaths, extract_pair, find_key_paths
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
@@ -28,12 +28,12 @@ def read_dataset(name: str, config: str | None, split: str, sides: Sides) -> Ite
         ) from None
     if name.startswith((".", "/", "~")) and not Path(name).is_dir():
         raise DataError("there is no such folder", where=where, fix="check the path in data.dataset")
-    key_paths: tuple[KeyPath, KeyPath] | None = None
+    key_paths: KeyPaths | None = None
     try:
         rows = datasets.load_dataset(name, config, split=split, streaming=True)
         for number, row in enumerate(rows, start=1):
             key_paths = key_paths or find_key_paths(row, sides, where)
-            yield extract_pair(row, *key_paths, number)
+            yield extract_pair(row, key_paths, number)
     except DataError:
         raise
     except ConnectionError:

@@ -8,21 +8,21 @@ from pathlib import Path
 
 from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.plain import read_lines
-from regard.corpus.formats.records import KeyPath, extract_pair, find_key_paths
+from regard.corpus.formats.records import KeyPaths, extract_pair, find_key_paths
 from regard.corpus.formats.sides import Sides
 from regard.errors import DataError
 
 
 def read_jsonl(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
     """Yield the pairs of a JSONL file; skip empty lines. Raise DataError for a line that is not an object."""
-    key_paths: tuple[KeyPath, KeyPath] | None = None
+    key_paths: KeyPaths | None = None
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             yield Skipped("the line is empty", number)
             continue
         record = _record(line, f"{path}:{number}")
         key_paths = key_paths or find_key_paths(record, sides, f"{path}:{number}")
-        yield extract_pair(record, *key_paths, number)
+        yield extract_pair(record, key_paths, number)
 
 
 def _record(line: str, where: str) -> dict[str, object]:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.compressed import COMPRESSED_SUFFIXES, open_decompressed
-from regard.corpus.formats.records import KeyPath, extract_pair, find_column, find_key_paths
+from regard.corpus.formats.records import KeyPath, extract_pair, find_key_paths, find_source_columns
 from regard.corpus.formats.sides import Sides
+from regard.corpus.source_columns import join_columns
 from regard.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
         for key_path in key_paths:
             _check_text_column(record, key_path, path)
         for row, values in enumerate(_rows(table, key_paths), start=1):
-            yield extract_pair(values, *key_paths, row)
+            yield extract_pair(values, key_paths, row)
 
 
 def read_parquet_column(path: Path, column: str) -> Iterator[str]:
@@ -44,7 +45,7 @@ def read_parquet_column(path: Path, column: str) -> Iterator[str]:
 
     Args:
         path: The file.
-        column: The name of a column; empty for the only column of text.
+        column: The name of a column, or of several with commas between them; empty for the only column of text.
 
     Raises:
         DataError: The file cannot be read, or has no such column.
@@ -58,13 +59,18 @@ def read_parquet_column(path: Path, column: str) -> Iterator[str]:
                 where=path,
                 fix="name one with --source-column",
             )
-        key_path = find_column(record, column or texts[0], str(path), fix="change --source-column")
-        _check_text_column(record, key_path, path)
-        for values in _rows(table, [key_path]):
-            value: Any = values
-            for key in key_path:
-                value = None if value is None else value[key]
-            yield LINE_BREAKS.sub(" ", value or "")
+        key_paths = find_source_columns(record, column or texts[0], str(path), fix="change --source-column")
+        for key_path in key_paths:
+            _check_text_column(record, key_path, path)
+        for values in _rows(table, key_paths):
+            columns = [_value(values, key_path) or "" for key_path in key_paths]
+            yield LINE_BREAKS.sub(" ", join_columns(columns))
+
+
+def _value(values: Any, key_path: KeyPath) -> Any:
+    for key in key_path:
+        values = None if values is None else values[key]
+    return values
 
 
 @contextmanager

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from regard.config.data import column_names
 from regard.corpus.corpus import Pair, Skipped, surrogate_reason
 from regard.corpus.formats.sides import Sides, matches_language
+from regard.corpus.source_columns import make_pair
 from regard.errors import DataError
 
 KeyPath = tuple[str, ...]  # a key, and the keys nested in it
+KeyPaths = tuple[KeyPath, ...]  # of the columns of the source, then of the target
 
+_FIX = "change source_column or target_column"
 _MAX_LISTED = 30  # keys in an error message
 
 
-def find_key_paths(record: Mapping[str, Any], sides: Sides, where: str) -> tuple[KeyPath, KeyPath]:
-    """Return the key paths of source and target. Of the values of `record`, only nested objects matter.
+def find_key_paths(record: Mapping[str, Any], sides: Sides, where: str) -> KeyPaths:
+    """Return the key paths of the source, usually one, and of the target, the last.
+
+    Of the values of `record`, only nested objects matter.
 
     The keys are the requested columns; else `source` and `target`; else the requested languages, at the top level or
     in an object `translation`. Raises DataError that lists the keys.
     """
     if sides.source_column or sides.target_column:
-        return find_column(record, sides.source_column, where), find_column(record, sides.target_column, where)
+        sources = find_source_columns(record, sides.source_column, where)
+        return *sources, find_column(record, sides.target_column, where)
     if "source" in record and "target" in record:
         return ("source",), ("target",)
     translation = record.get("translation")
@@ -37,10 +44,17 @@ def find_key_paths(record: Mapping[str, Any], sides: Sides, where: str) -> tuple
     )
 
 
-def extract_pair(record: object, source: KeyPath, target: KeyPath, line: int) -> Pair | Skipped:
+def find_source_columns(record: Mapping[str, Any], columns: str, where: str, fix: str = _FIX) -> tuple[KeyPath, ...]:
+    """Return the key path of each column in a `source_column`. Raises DataError, with `fix`."""
+    names = (columns,) if columns in record else column_names(columns) or ("",)
+    return tuple(find_column(record, name, where, fix) for name in names)
+
+
+def extract_pair(record: object, key_paths: KeyPaths, line: int) -> Pair | Skipped:
     """Return the pair of a record, or Skipped with the reason."""
     texts = []
-    for name, key_path in (("source", source), ("target", target)):
+    for index, key_path in enumerate(key_paths):
+        name = "source" if index < len(key_paths) - 1 else "target"
         value = record
         for key in key_path:
             if not isinstance(value, Mapping) or key not in value:
@@ -51,12 +65,10 @@ def extract_pair(record: object, source: KeyPath, target: KeyPath, line: int) ->
         if reason := surrogate_reason(value):
             return Skipped(reason, line)
         texts.append(value)
-    return Pair(texts[0], texts[1], line)
+    return make_pair(texts[:-1], texts[-1], line)
 
 
-def find_column(
-    record: Mapping[str, Any], column: str, where: str, fix: str = "change source_column or target_column"
-) -> KeyPath:
+def find_column(record: Mapping[str, Any], column: str, where: str, fix: str = _FIX) -> KeyPath:
     """Return the key path of `a` or `a.b`; a key with a point in its name takes precedence.
 
     Raises DataError, with `fix`, if there is no such key.

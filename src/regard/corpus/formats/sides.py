@@ -12,6 +12,7 @@ class Sides:
 
     Languages (TMX, XLIFF) are matched leniently, see `matches_language`. Columns (TSV, CSV) are names, or numbers
     counted from 1. Columns of records (JSONL, Parquet, Hugging Face) are keys; `translation.en` is a nested key.
+    `source_column` may name several columns, with commas between them, see regard.corpus.source_columns.
     """
 
     source_language: str = ""

@@ -11,6 +11,8 @@ from regard.checkpoints.checkpoint import Checkpoint
 from regard.interop.onnx.graphs import NEXT
 from regard.special_tokens import BOS, EOS, PAD, UNK
 from regard.tokenizers.base import Tokenizer
+from regard.tokenizers.columns import ColumnsTokenizer, JointTargetTokenizer
+from regard.tokenizers.item_list import ListTokenizer
 from regard.tokenizers.marian import MarianTokenizer
 from regard.tokenizers.pattern import PatternTokenizer
 from regard.tokenizers.simple import VocabularyTokenizer
@@ -104,6 +106,17 @@ def describe_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
         case PatternTokenizer():
             description["pieces"] = tokenizer.pieces(range(tokenizer.size))
             description["pattern"] = tokenizer.pattern
+        case ListTokenizer():
+            description["pieces"] = tokenizer.pieces(range(tokenizer.size))
+            description["delimiter"] = tokenizer.delimiter
+        case ColumnsTokenizer():
+            description["separator"] = tokenizer.separator
+            description["columns"] = [
+                {"offset": offset, **describe_tokenizer(column)}
+                for offset, column in zip(tokenizer.offsets, tokenizer.columns, strict=True)
+            ]
+        case JointTargetTokenizer():
+            description = {**describe_tokenizer(tokenizer.inner), **description}
     return description
 
 

@@ -144,8 +144,8 @@ def _model(facts: CardFacts) -> Iterator[str]:
     config, vocabularies = facts.config, facts.vocabularies
     preset = f", preset `{facts.preset}`" if facts.preset else ""
     settings = {key: value for key, value in config.model.model_dump(mode="json").items() if key != "architecture"}
-    target_kind = config.tokenizer.target_kind
-    kinds = config.tokenizer.kind + (f" and {target_kind}" if target_kind not in (None, config.tokenizer.kind) else "")
+    source, target = "; ".join(config.tokenizer.source_kinds), config.tokenizer.target
+    kinds = source + (f" and {target}" if target != source else "")
     sizes = (
         f"{vocabularies.source:,} tokens for both sides"
         if vocabularies.joint

@@ -21,7 +21,7 @@ from regard.corpus.formats.compressed import format_suffix
 from regard.corpus.formats.sides import Sides
 from regard.corpus.paths import CorpusPaths, infer_sides
 from regard.corpus.tagged import add_tags, split_tags
-from regard.errors import CheckpointError, DataError, RegardError, raise_on_os_error
+from regard.errors import CheckpointError, ConfigError, DataError, RegardError, raise_on_os_error
 from regard.files import write_atomic
 from regard.runs.improvement import replacement
 from regard.runs.improvement.corrections import (
@@ -50,6 +50,9 @@ def begin(run: Path, corrections: Path, folder: Path, options: ImprovementOption
             fix=f"continue it with `regard improve --resume {shlex.quote(str(folder))}`, or choose another folder",
         )
     old = OldRun.load(run)
+    if old.config.tokenizer.source_columns:
+        fix = "train on the corrections with `regard train --from`"
+        raise ConfigError("a run whose sources have several columns cannot be improved", where=run, fix=fix)
     if options.replace:
         with run_folder(old).lock():  # report now, and not after training, that it cannot be written to
             replacement.check_best(run_folder(old), old.checkpoint)

@@ -1,0 +1,87 @@
+"""Sources with several columns: one line of text with a tab between the columns, wherever a source is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from regard.corpus.corpus import Corpus, Pair, SingleCorpus, Skipped, SkipReport
+from regard.errors import DataError
+
+SEPARATOR = "\t"
+_BREAKS = re.compile(r"\s*[\t\r\n]+\s*")
+
+
+def join_columns(columns: Sequence[str]) -> str:
+    """Return the source with these columns, each on one line and without tabs; "" if one of them is blank.
+
+    A single column is returned as it is.
+    """
+    if len(columns) == 1:
+        return columns[0]
+    texts = [_BREAKS.sub(" ", column.strip()) for column in columns]
+    return SEPARATOR.join(texts) if all(texts) else ""
+
+
+def make_pair(columns: Sequence[str], target: str, line: int) -> Pair | Skipped:
+    """Return the pair whose source has these columns; Skipped if some are blank, but not all."""
+    source = join_columns(columns)
+    if not source and any(column.strip() for column in columns):
+        return Skipped("a column of the source is blank", line)
+    return Pair(source, target, line)
+
+
+def split_columns(source: str, count: int) -> list[str]:
+    """Return the columns of a source. Raise DataError, without a place, unless there are `count` with text in each."""
+    columns = source.split(SEPARATOR)
+    if problem := columns_problem(columns, count):
+        raise DataError(problem, fix=columns_fix(count))
+    return columns
+
+
+def columns_problem(columns: Sequence[str], count: int) -> str:
+    """Return what is wrong with the columns of a source that must have `count`; empty if nothing is."""
+    if len(columns) != count:
+        number = "1 column" if len(columns) == 1 else f"{len(columns)} columns"
+        return f"the source has {number}, and must have {count}"
+    blank = [number for number, column in enumerate(columns, start=1) if not column.strip()]
+    return f"column {blank[0]} of the source is blank" if blank and count > 1 else ""
+
+
+def columns_fix(count: int) -> str:
+    """Return how to correct a source that must have `count` columns."""
+    if count == 1:
+        return "write a table [[tokenizer.source_columns]] for each column into the recipe"
+    return f"write {count} columns with a tab between them, none of them blank (write _ for one without a value)"
+
+
+class ColumnsCorpus(SingleCorpus):
+    """A single corpus whose sources must have a number of columns.
+
+    Args:
+        corpus: The corpus.
+        count: The number of columns.
+        where: The file of the sources, for errors.
+    """
+
+    def __init__(self, corpus: Corpus, count: int, where: str) -> None:
+        self.name = corpus.name
+        self.corpus = corpus
+        self.count = count
+        self.where = where
+
+    @property
+    def skipped(self) -> SkipReport:
+        """What the last iteration skipped."""
+        return self.corpus.skipped
+
+    def check(self) -> None:
+        """Check the corpus."""
+        self.corpus.check()
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Yield the pairs. Raise DataError for a source with another number of columns, or with a blank one."""
+        for pair in self.corpus:
+            if problem := columns_problem(pair.source.split(SEPARATOR), self.count):
+                raise DataError(problem, where=f"{self.where}:{pair.line}", fix=columns_fix(self.count))
+            yield pair
