@@ -134,6 +134,7 @@ def write_files(folder: Path) -> None:
         for language in ("en", "de"):
             write_lines(folder / f"{split}.{language}", side(sentences, language))
             write_lines(folder / f"{split}.{language}.gz", side(sentences, language))
+    write_lines(folder / "test.labels", ["street", "park"] * (splits["test"][0] // 2))
     new = captions(6, 9)
     write_lines(folder / "new.en", [*side(new, "en"), "A dog runs. A cat sleeps."])
     write_lines(folder / "gold.align", ["0-0 1-1 2p2"] * splits["test"][0])
@@ -190,6 +191,10 @@ def _write_tables(folder: Path, sentences: Captions) -> None:
     rows = list(zip(side(sentences, "en"), side(sentences, "de"), strict=True))
     write_lines(folder / "memory.tsv", ["source\ttarget", *map("\t".join, rows)])
     write_lines(folder / "pairs.tsv", ["English\tGerman", *map("\t".join, rows)])
+    domains = [
+        f"{source}\t{target}\t{('street', 'park')[number % 2]}" for number, (source, target) in enumerate(rows[:20])
+    ]
+    write_lines(folder / "domains.tsv", ["source\ttarget\tdomain", *domains])
     untranslated = [f"{number}\t{row[0]}\t" for number, row in enumerate(rows[:4])]
     write_lines(folder / "all.tsv", ["id\tEnglish\tGerman", *untranslated])
     objects = [json.dumps({"translation": dict(zip(("en", "de"), row, strict=True))}) for row in rows]

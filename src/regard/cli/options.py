@@ -191,6 +191,26 @@ SourceColumn = Annotated[
 TargetColumn = Annotated[
     str, option("COLUMN", f"Target column of a table: {COLUMN}.", TEST_SET, show_default="the run's")
 ]
+LabelColumn = Annotated[
+    str,
+    option(
+        "COLUMN",
+        f"Column of a table with a label of each pair, such as its domain: {COLUMN}. Adds the scores of each label.",
+        TEST_SET,
+        show_default=False,
+    ),
+]
+LABELS_HELP = "Instead, for --source: a label of each line, in a file with one label a line."
+Labels = Annotated[Path | None, option("FILE", LABELS_HELP, TEST_SET, "--labels")]
+Top = Annotated[
+    list[int] | None,
+    option(
+        "K",
+        "Also print how often the reference is among the K best translations, at most the beam size; repeatable.",
+        OUTPUT,
+        min=1,
+    ),
+]
 Tokenized = Annotated[
     bool,
     typer.Option("--tokenized", help="The text is tokenized already: BLEU counts its tokens.", rich_help_panel=OUTPUT),
