@@ -110,6 +110,7 @@ def write_published(folder: Path) -> None:
         for language in ("en", "de"):
             lines = side(captions(count, count), language)
             write_lines(folder / "tatoeba-en-de" / f"{split}.{language}.gz", lines)
+        write_lines(folder / "inflection22" / f"tur.{split}.tsv.gz", _inflections(count, split))
         for name in ("simple", "jump"):
             write_lines(folder / "scan" / f"{name}.{split}.tsv.gz", _commands(count, f"{name} {split}"))
 
@@ -124,6 +125,13 @@ def _spellings(count: int, seed: str) -> list[str]:
     dice = random.Random(seed)
     words = ["".join(dice.choices(list(SOUNDS), k=dice.randint(2, 6))) for _ in range(count)]
     return [f"{word}\t{' '.join(SOUNDS[letter] for letter in word)}" for word in words]
+
+
+def _inflections(count: int, seed: str) -> list[str]:
+    dice = random.Random(seed)
+    lemmas = ["".join(dice.choices(list(SOUNDS), k=dice.randint(2, 6))) for _ in range(count)]
+    endings = [dice.choice([("", "N;NOM;SG"), ("ler", "N;NOM;PL"), ("in", "N;GEN;SG")]) for _ in lemmas]
+    return [f"{lemma}\t{lemma}{end}\t{features}" for lemma, (end, features) in zip(lemmas, endings, strict=True)]
 
 
 def write_files(folder: Path) -> None:
@@ -197,6 +205,9 @@ def _write_tables(folder: Path, sentences: Captions) -> None:
     write_lines(folder / "domains.tsv", ["source\ttarget\tdomain", *domains])
     untranslated = [f"{number}\t{row[0]}\t" for number, row in enumerate(rows[:4])]
     write_lines(folder / "all.tsv", ["id\tEnglish\tGerman", *untranslated])
+    inflections = _inflections(300, "table")
+    write_lines(folder / "inflections.tsv", ["lemma\tform\tfeatures", *inflections])
+    write_lines(folder / "lemmas.tsv", ["ev\t\tN;GEN;SG", "el\t\tN;NOM;PL"])
     objects = [json.dumps({"translation": dict(zip(("en", "de"), row, strict=True))}) for row in rows]
     write_lines(folder / "folder" / "train.jsonl", objects)
 

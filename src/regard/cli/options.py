@@ -186,7 +186,13 @@ TargetLanguage = Annotated[
     ),
 ]
 SourceColumn = Annotated[
-    str, option("COLUMN", f"Source column of a table: {COLUMN}.", TEST_SET, show_default="the run's")
+    str,
+    option(
+        "COLUMN",
+        f"Source column of a table: {COLUMN}; several with commas, as in 1,3.",
+        TEST_SET,
+        show_default="the run's",
+    ),
 ]
 TargetColumn = Annotated[
     str, option("COLUMN", f"Target column of a table: {COLUMN}.", TEST_SET, show_default="the run's")
@@ -248,7 +254,7 @@ CorpusSourceColumn = Annotated[
     str,
     option(
         "COLUMN",
-        f"Source column of a table: {COLUMN}.",
+        f"Source column of a table: {COLUMN}; several with commas, as in 1,3.",
         LANGUAGES,
         "--source-column",
         show_default="`source`, the language, or the first of two",
