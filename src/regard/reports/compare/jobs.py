@@ -199,8 +199,8 @@ def _work_at_a_time(tasks: Sequence[_Task], jobs: int, console: Console) -> None
     if total < len(tasks):
         say(f"{len(tasks) - total} of {len(tasks)} systems are trained and measured already", console)
     if total:
-        each = f"{threads} {'thread' if threads == 1 else 'threads'} each"
-        say(f"training {jobs} systems at a time, {each}; their messages are in the folders `logs`", console)
+        share = f"{threads} {'thread' if threads == 1 else 'threads'} each"
+        say(f"training {jobs} systems at a time, {share}; their messages are in the folders `logs`", console)
     running: list[_Job] = []
     with console.status("") as spinner, _stopped_at_the_end(running, console):
         while waiting or running:
