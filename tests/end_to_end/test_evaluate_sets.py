@@ -91,6 +91,20 @@ def test_several_test_sets_share_a_table(
     assert f"\n{table} " in output and output.count("\ntotal ") == 2  # both have the same name, so paths are shown
 
 
+def test_novelty_is_that_of_the_training_data(run: Path, files: Files, tmp_path: Path) -> None:
+    sources = [files.train[0], *files.test[:2], files.train[5], " "]
+    source = write_lines(tmp_path / "test.src", sources)
+    test = ("--source", source, "--reference", source, "--novelty")
+    report = json.loads(call("evaluate", run, *test, "--json").out)
+    assert [(label["label"], label["lines"]) for label in report["labels"]] == [("new source", 3), ("seen", 2)]
+    labels = ("--labels", write_lines(tmp_path / "labels", ["a"] * 5))
+    refused(call("evaluate", run, *test, *labels), "a pair has a single label", "--novelty")
+    moved = tmp_path / "run"
+    shutil.copytree(run, moved, symlinks=True)
+    shutil.rmtree(moved / "data")
+    refused(call("evaluate", moved, *test), "the run has no training data", str(moved / "data"))
+
+
 def test_cards_get_each_test_set(run: Path, sides: tuple[str | Path, ...], table: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run, copy, symlinks=True)
@@ -154,7 +168,7 @@ def test_analysis_of_labels_and_of_the_best_translations(
         )
     assert [sentence["label"] for sentence in results["sentences"]] == ["bad", "good", "good", ""] * 5
     text = page.read_text()
-    assert '<section id="labels">' in text and "exact match in the best 3" in text
+    assert '<section id="labels">' in text and "exact match in the best 3" in text and ">top 3<" in text
     output = finished.out.decode()
     assert "\nexact " in output and "\ntop 3 " in output and ", (none)  exact " in output
     refused(call("analyze", run, *options, "--top", "9"), "top_beams is 9", "raise beam_size")

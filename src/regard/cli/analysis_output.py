@@ -103,7 +103,7 @@ def held_out_set(test_set: TestSetFiles, run: Path, alignments: Path | None) -> 
             with_text.append(index)
     if not with_text:
         raise DataError("no pair has text", where=name, fix="give a test set with at least one line")
-    labels = test_set.read_labels(pairs)
+    labels = test_set.read_labels(run, pairs)
     gold = None
     if alignments is not None:
         lengths = [(len(pair.source.split()), len(pair.target.split())) for pair in pairs]

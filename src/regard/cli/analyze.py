@@ -18,6 +18,7 @@ from regard.cli.options import (
     LabelColumn,
     Labels,
     LengthPenalty,
+    Novelty,
     OldSearch,
     Patience,
     Reference,
@@ -52,6 +53,7 @@ def analyze(
     target_column: TargetColumn = "",
     label_column: LabelColumn = "",
     labels: Labels = None,
+    novelty: Novelty = False,
     alignments: Annotated[
         Path | None,
         option(
@@ -141,7 +143,7 @@ def analyze(
         from regard.cli.analysis_output import AnalysisOptions, AnalyzedRun, held_out_set, write_analysis
 
     sides = Sides(source_language, target_language, source_column, target_column)
-    test_set = TestSetFiles(place, sides, labels, label_column)
+    test_set = TestSetFiles(place, sides, labels, label_column, novelty)
     held_out = held_out_set(test_set, run, alignments)
     for path in (output, numbers):
         try_writing(path)

@@ -24,6 +24,7 @@ from regard.cli.options import (
     GlossaryMethod,
     LabelColumn,
     LengthPenalty,
+    Novelty,
     OldSearch,
     Patience,
     PrecisionOption,
@@ -49,6 +50,7 @@ regard evaluate runs/en-de --data test.tsv --beam-size 8 --json
 regard evaluate runs/en-de --source test.en --reference test.de --card
 regard evaluate runs/reactions --data test.tsv --beam-size 10 --top 5 --top 10
 regard evaluate runs/reactions --data test.tsv --label-column class
+regard evaluate runs/inflection --data test.tsv --novelty
 regard evaluate runs/en-de --data 2016.tsv --data 2017.tsv --json
 """
 REPEATED = "Repeat it for several test sets."
@@ -69,6 +71,7 @@ def evaluate(
     target_column: TargetColumn = "",
     label_column: LabelColumn = "",
     labels: Annotated[list[Path] | None, option("FILE", f"{LABELS_HELP} As often as --source.", TEST_SET)] = None,
+    novelty: Novelty = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.", rich_help_panel=OUTPUT)
     ] = False,
@@ -115,7 +118,7 @@ def evaluate(
     sides = Sides(source_language, target_language, source_column, target_column)
     places = list_test_sets(source, reference, data)
     test_sets = [
-        _read(TestSetFiles(place, sides, label_file, label_column), run)
+        _read(TestSetFiles(place, sides, label_file, label_column, novelty), run)
         for place, label_file in zip(places, labels_of_test_sets(labels, len(places)), strict=True)
     ]
     model = TranslatorOptions(run, device, precision, ensemble or (), tag or ())
@@ -176,7 +179,7 @@ def _read(files: TestSetFiles, run: Path) -> ReadTestSet:
         )
     for message in skipped.sentences():
         say(message)
-    return ReadTestSet(tuple(files.place.files()), pairs, skipped, files.read_labels(pairs))
+    return ReadTestSet(tuple(files.place.files()), pairs, skipped, files.read_labels(run, pairs))
 
 
 def _card_weights(run: Path, ensemble: Sequence[Path] | None) -> str:

@@ -66,6 +66,7 @@ Settings = Annotated[
         "--set",
     ),
 ]
+WITH = "--with"
 
 # Search
 
@@ -207,6 +208,14 @@ LabelColumn = Annotated[
 ]
 LABELS_HELP = "Instead, for --source: a label of each line, in a file with one label a line."
 Labels = Annotated[Path | None, option("FILE", LABELS_HELP, TEST_SET, "--labels")]
+Novelty = Annotated[
+    bool,
+    typer.Option(
+        "--novelty",
+        help="Instead, label each pair by which columns of its source do not occur in the training data of RUN.",
+        rich_help_panel=TEST_SET,
+    ),
+]
 Top = Annotated[
     list[int] | None,
     option(

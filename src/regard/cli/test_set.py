@@ -28,12 +28,14 @@ class TestSetFiles:
         sides: Its languages or columns.
         labels: A file with a label for each line; None if there is none.
         label_column: The column of a table with the label of each pair; empty if there is none.
+        novelty: Whether the label of each pair is its novelty, see `regard.runs.novelty`.
     """
 
     place: CorpusPaths
     sides: Sides
     labels: Path | None = None
     label_column: str = ""
+    novelty: bool = False
 
     def pairs(self, run: Path) -> tuple[list[Pair], SkipReport]:
         """Return all pairs in order, and what was skipped.
@@ -73,14 +75,23 @@ class TestSetFiles:
         _check_columns(_load_config(run), pairs, self.place.data)
         return pairs, corpus.skipped
 
-    def read_labels(self, pairs: Sequence[Pair]) -> tuple[str, ...] | None:
+    def read_labels(self, run: Path, pairs: Sequence[Pair]) -> tuple[str, ...] | None:
         """Return the label of each pair, stripped; None if no labels were requested.
 
         Raises:
-            ConfigError: The labels do not suit the files of the test set.
+            ConfigError: The labels do not suit the files of the test set, or there are several kinds.
             DataError: They cannot be read, a pair has none, or there are more or fewer than lines.
+            CheckpointError: `run` cannot be read.
         """
         data = self.place.data
+        if self.novelty:
+            from regard.runs.novelty import label_novelty
+
+            if self.labels is not None or self.label_column:
+                raise ConfigError(
+                    "a pair has a single label", where="--novelty", fix="leave out --labels and --label-column"
+                )
+            return tuple(label_novelty(run, [pair.source for pair in pairs]))
         if self.labels is not None:
             if self.label_column or data is not None:
                 raise ConfigError(

@@ -8,10 +8,7 @@ from regard.evaluation.by_label import NO_LABEL
 from regard.html.page import escape, render_table
 from regard.reports.analyze.results import AnalysisReport, RunResults
 
-TEXT = (
-    "<p>The pairs of the test set by their label, the most frequent label first. Exact match is in %. Differences "
-    "between labels with few pairs are mostly chance.</p>"
-)
+TEXT = "<p>The pairs of the test set by their label, the most frequent label first. X"
 Cells = dict[str, str]  # by the name of the column
 
 
@@ -36,5 +33,5 @@ def _rows(run: RunResults) -> list[Cells]:
 
 
 def _cells(shares: Mapping[int, float], bleu: float, chrf: float) -> Cells:
-    exact = {f"in the best {count}" if count > 1 else "exact match": f"{100 * shares[count]:.1f}" for count in shares}
+    exact = {f"top {count}" if count > 1 else "exact match": f"{100 * shares[count]:.1f}" for count in shares}
     return {**exact, "BLEU": f"{bleu:.1f}<small>chrF {chrf:.1f}</small>"}
