@@ -17,7 +17,7 @@ import pytest
 from tests.shared_data import shared
 
 ROOT = Path(__file__).parents[2]
-TRAINING = ("processes_cpu.py", "time_to_quality.py", "train_cpu.py")
+TRAINING = ("processes_cpu.py", "time_to_quality.py", "train_cpu.py", "training_technique.py")
 NO_FILES = ("common.py", "gpu.py", "kernels.py")  # which are given none
 NO_TEXT = (
     "doctor.py",
@@ -78,7 +78,7 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
     if script == "doctor.py":
         return ["--source", run, "--target", reference]
     if script in TRAINING:
-        return ["--data", run]
+        return ["--data", run, *(["--out", source.parent / "out"] if script == "training_technique.py" else [])]
     if script == "startup.py":
         return [run]
     if script == "improve.py":
