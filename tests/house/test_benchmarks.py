@@ -78,7 +78,8 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
     if script == "doctor.py":
         return ["--source", run, "--target", reference]
     if script in TRAINING:
-        return ["--data", run, *(["--out", source.parent / "out"] if script == "training_technique.py" else [])]
+        out: list[str | Path] = ["--out", source.parent / "out"] if script == "training_technique.py" else []
+        return ["--data", run, *out]
     if script == "startup.py":
         return [run]
     if script == "improve.py":
@@ -88,7 +89,7 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
         return [run, "--test", f"test={source},{reference}"]
     alone = script in ("batch_composition.py", "serving.py", "serving_workers.py", "stream_memory.py")
     references: list[str | Path] = [] if alone else ["--reference", reference]
-    out: list[str | Path] = ["--out", source.parent / "out"] if script == "pareto.py" else []
+    out = ["--out", source.parent / "out"] if script == "pareto.py" else []
     return [run, "--source", source, *references, *out]
 
 
