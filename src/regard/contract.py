@@ -89,12 +89,14 @@ class Memory(PerSource):
         values: (B, S, D) what attention averages; it differs from keys only in ConvS2S.
         mask: (B, S) True at real positions; S may exceed the source's length (ByteNet).
         final: (B, D) per layer, the last states; empty if there are none.
+        tokens: (B, S) the source tokens, for decoders that copy them; None if the encoder does not return them.
     """
 
     keys: Tensor
     values: Tensor
     mask: Tensor
     final: tuple[Tensor, ...] = ()
+    tokens: Tensor | None = None
 
 
 S = TypeVar("S", bound=State)

@@ -110,12 +110,20 @@ def write_published(folder: Path) -> None:
         for language in ("en", "de"):
             lines = side(captions(count, count), language)
             write_lines(folder / "tatoeba-en-de" / f"{split}.{language}.gz", lines)
+        write_lines(folder / "inflection22" / f"tur.{split}.tsv.gz", _inflections(count, split))
 
 
 def _spellings(count: int, seed: str) -> list[str]:
     dice = random.Random(seed)
     words = ["".join(dice.choices(list(SOUNDS), k=dice.randint(2, 6))) for _ in range(count)]
     return [f"{word}\t{' '.join(SOUNDS[letter] for letter in word)}" for word in words]
+
+
+def _inflections(count: int, seed: str) -> list[str]:
+    dice = random.Random(seed)
+    lemmas = ["".join(dice.choices(list(SOUNDS), k=dice.randint(2, 6))) for _ in range(count)]
+    endings = [dice.choice([("", "N;NOM;SG"), ("ler", "N;NOM;PL"), ("in", "N;GEN;SG")]) for _ in lemmas]
+    return [f"{lemma}\t{lemma}{end}\t{features}" for lemma, (end, features) in zip(lemmas, endings, strict=True)]
 
 
 def write_files(folder: Path) -> None:
@@ -126,6 +134,7 @@ def write_files(folder: Path) -> None:
         for language in ("en", "de"):
             write_lines(folder / f"{split}.{language}", side(sentences, language))
             write_lines(folder / f"{split}.{language}.gz", side(sentences, language))
+    write_lines(folder / "test.labels", ["street", "park"] * (splits["test"][0] // 2))
     new = captions(6, 9)
     write_lines(folder / "new.en", [*side(new, "en"), "A dog runs. A cat sleeps."])
     write_lines(folder / "gold.align", ["0-0 1-1 2p2"] * splits["test"][0])
@@ -182,8 +191,15 @@ def _write_tables(folder: Path, sentences: Captions) -> None:
     rows = list(zip(side(sentences, "en"), side(sentences, "de"), strict=True))
     write_lines(folder / "memory.tsv", ["source\ttarget", *map("\t".join, rows)])
     write_lines(folder / "pairs.tsv", ["English\tGerman", *map("\t".join, rows)])
+    domains = [
+        f"{source}\t{target}\t{('street', 'park')[number % 2]}" for number, (source, target) in enumerate(rows[:20])
+    ]
+    write_lines(folder / "domains.tsv", ["source\ttarget\tdomain", *domains])
     untranslated = [f"{number}\t{row[0]}\t" for number, row in enumerate(rows[:4])]
     write_lines(folder / "all.tsv", ["id\tEnglish\tGerman", *untranslated])
+    inflections = _inflections(300, "table")
+    write_lines(folder / "inflections.tsv", ["lemma\tform\tfeatures", *inflections])
+    write_lines(folder / "lemmas.tsv", ["ev\t\tN;GEN;SG", "el\t\tN;NOM;PL"])
     objects = [json.dumps({"translation": dict(zip(("en", "de"), row, strict=True))}) for row in rows]
     write_lines(folder / "folder" / "train.jsonl", objects)
 

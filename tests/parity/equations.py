@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from tests.doubles import as_batch
 
-from regard.contract import Seq2Seq
+from regard.contract import Seq2Seq, VocabularySizes
 from regard.special_tokens import PAD
 
 Array = NDArray[np.float64]
@@ -82,6 +82,43 @@ def lstm(layer: Any) -> LSTM:
     return LSTM(W_i, W_f, W_o, W_g, U_i, U_f, U_o, U_g, b_i, b_f, b_o, b_g)
 
 
+@dataclass(frozen=True)
+class Pointer:
+    """Copying of source tokens: See et al. 2017 (arXiv 1704.04368), section 2.2, under the paper's names."""
+
+    w_h: Array
+    w_s: Array
+    w_x: Array
+    b: Array
+
+    def mix(self, logits: Array, a: Array, hs: list[Array], s: Array, x: Array, source: list[int]) -> Array:
+        """log P(w) of every word, by equations 3, 8 and 9 in probabilities."""
+        context = np.sum([weight * h for weight, h in zip(a, hs, strict=True)], axis=0)
+        p_gen = sigma(self.w_h @ context + self.w_s @ s + self.w_x @ x + self.b)
+        probabilities = p_gen * softmax(logits)
+        for position, word in enumerate(source):
+            probabilities[word] += (1 - p_gen[0]) * a[position]
+        return np.log(probabilities)
+
+
+def pointer(decoder: Any) -> Pointer | None:
+    """The weights with which a decoder copies; None if it does not."""
+    gate = decoder.copy_gate
+    if gate is None:
+        return None
+    return Pointer(
+        gate.context.weight.numpy(), gate.state.weight.numpy(), gate.word.weight.numpy(), gate.word.bias.numpy()
+    )
+
+
+def vocabulary_layer(decoder: Any) -> Any:
+    """The layer that gives the logits of P_vocab."""
+    return decoder.output if decoder.copy_gate is None else decoder.output.linear
+
+
+JOINT_VOCABULARY = VocabularySizes(TARGET_VOCABULARY, TARGET_VOCABULARY, joint=True)
+
+
 def drawn_wide(model: Seq2Seq, deviation: float = 1.0, seed: int = 3) -> Seq2Seq:
     """In float64, every weight and bias drawn wide, so that no gate is half open and no weight is even."""
     model = model.double().eval().requires_grad_(False)
@@ -94,11 +131,16 @@ def drawn_wide(model: Seq2Seq, deviation: float = 1.0, seed: int = 3) -> Seq2Seq
 def assert_same(
     model: Seq2Seq, translate: Translate, sources: list[list[int]] = SOURCES, targets: list[list[int]] = TARGETS
 ) -> None:
-    """A ragged batch through the model, and its sentences one by one through the transcription."""
+    """A ragged batch through the model, and its sentences one by one through the transcription.
+
+    The transcription of a model that copies returns log-probabilities, so the model's logits are normalized, too.
+    """
     source, target = as_batch(sources), as_batch(targets)
     assert PAD in source and PAD in target
     output = model.features(source, target, with_attention=True)
-    logits = model.decoder.readout(output.features).numpy()
+    scores = model.decoder.readout(output.features)
+    is_copying = getattr(model.decoder, "copy_gate", None) is not None
+    logits = (scores.log_softmax(-1) if is_copying else scores).numpy()
     assert (output.attention is not None) == model.decoder.has_attention
     for row, (words, target_words) in enumerate(zip(sources, targets, strict=True)):
         expected_logits, expected_attention = translate(words, target_words)

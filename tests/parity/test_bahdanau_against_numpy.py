@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.parity.equations import (
+    JOINT_VOCABULARY,
     SOURCE_VOCABULARY,
     TARGET_VOCABULARY,
     Array,
+    Pointer,
     assert_same,
     drawn_wide,
     elements,
+    pointer,
     sigma,
     softmax,
+    vocabulary_layer,
 )
 
 from regard.contract import Seq2Seq, VocabularySizes
@@ -73,6 +78,7 @@ class Paper:
     b_o: Array
     W_o: Array
     b_y: Array
+    copying: Pointer | None
 
     def annotations(self, source: list[int]) -> tuple[list[Array], Array]:
         """h_1 .. h_Tx (equation 7), and the backward state at the first word."""
@@ -103,7 +109,8 @@ class Paper:
             y = self.E_target[:, word]
             t_tilde = self.U_o @ state + self.V_o @ y + self.C_o @ context + self.b_o
             t = np.array([max(t_tilde[2 * j], t_tilde[2 * j + 1]) for j in range(len(t_tilde) // 2)])
-            logits.append(self.W_o @ t + self.b_y)
+            scores = self.W_o @ t + self.b_y
+            logits.append(self.copying.mix(scores, alpha, annotations, state, y, source) if self.copying else scores)
             attention.append(alpha)
             state = self.decoder.next(y, state, context)
         return np.array(logits), np.array(attention)
@@ -138,22 +145,28 @@ def paper(model: Seq2Seq) -> Paper:
         V_o=decoder.out_word.weight.numpy(),
         C_o=decoder.out_context.weight.numpy(),
         b_o=decoder.out_state.bias.numpy(),
-        W_o=decoder.output.weight.numpy(),
-        b_y=decoder.output.bias.numpy(),
+        W_o=vocabulary_layer(decoder).weight.numpy(),
+        b_y=vocabulary_layer(decoder).bias.numpy(),
+        copying=pointer(decoder),
     )
 
 
-def far_from_zero() -> Seq2Seq:
-    config = bahdanau2014.Config(hidden_size=6, embedding_size=5, attention_size=4, maxout_size=3)
-    return drawn_wide(bahdanau2014.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
+def far_from_zero(copies: bool) -> Seq2Seq:
+    config = bahdanau2014.Config(
+        hidden_size=6, embedding_size=5, attention_size=4, maxout_size=3, copy_attention=copies
+    )
+    sizes = JOINT_VOCABULARY if copies else VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)
+    return drawn_wide(bahdanau2014.build(config, sizes))
 
 
-def test_logits_and_attention_are_those_of_the_papers_equations() -> None:
-    model = far_from_zero()
+@pytest.mark.parametrize("copies", [False, True])
+def test_logits_and_attention_are_those_of_the_papers_equations(copies: bool) -> None:
+    model = far_from_zero(copies)
     assert_same(model, paper(model).translate)
 
 
-def test_every_weight_that_is_compared_is_the_models() -> None:
-    model = far_from_zero()
+@pytest.mark.parametrize("copies", [False, True])
+def test_every_weight_that_is_compared_is_the_models(copies: bool) -> None:
+    model = far_from_zero(copies)
     absent = 6 * 6 * 12  # C, C_z, C_r of the two directions of the encoder
     assert elements(paper(model)) - absent == sum(p.numel() for p in model.parameters())

@@ -12,17 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.parity.equations import (
+    JOINT_VOCABULARY,
     LSTM,
     SOURCE_VOCABULARY,
     TARGET_VOCABULARY,
     Array,
+    Pointer,
     assert_same,
     drawn_wide,
     elements,
     lstm,
+    pointer,
     second_biases,
     softmax,
+    vocabulary_layer,
 )
 
 from regard.contract import Seq2Seq, VocabularySizes
@@ -55,6 +60,7 @@ class Paper:
     attention: Attention
     decoder: list[LSTM]
     W_s: Array
+    copying: Pointer | None
 
     def encode(self, source: list[int]) -> list[Array]:
         """x_1 .. x_M, the top layer's outputs (sections 3.1 and 3.2)."""
@@ -82,7 +88,8 @@ class Paper:
                 m = states[number - 1][0]
                 x = m + x if number >= 3 else m
             bottom = states[0][0]
-            logits.append(self.W_s @ x)
+            y, scores = self.E_target[:, word], self.W_s @ x
+            logits.append(self.copying.mix(scores, p, xs, x, y, source) if self.copying else scores)
             attention.append(p)
         return np.array(logits), np.array(attention)
 
@@ -103,20 +110,31 @@ def paper(model: Seq2Seq) -> Paper:
             v=decoder.score.score.weight.numpy()[0],
         ),
         decoder=[lstm(decoder.bottom), *(lstm(layer) for layer in decoder.layers)],
-        W_s=decoder.output.weight.numpy(),
+        W_s=vocabulary_layer(decoder).weight.numpy(),
+        copying=pointer(decoder),
     )
 
 
-def far_from_zero() -> Seq2Seq:
-    config = gnmt2016.Config(encoder_layers=4, decoder_layers=5, hidden_size=6, embedding_size=5, attention_size=4)
-    return drawn_wide(gnmt2016.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
+def far_from_zero(copies: bool) -> Seq2Seq:
+    config = gnmt2016.Config(
+        encoder_layers=4,
+        decoder_layers=5,
+        hidden_size=6,
+        embedding_size=5,
+        attention_size=4,
+        copy_attention=copies,
+    )
+    sizes = JOINT_VOCABULARY if copies else VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)
+    return drawn_wide(gnmt2016.build(config, sizes))
 
 
-def test_logits_and_attention_are_those_of_the_papers_equations() -> None:
-    model = far_from_zero()
+@pytest.mark.parametrize("copies", [False, True])
+def test_logits_and_attention_are_those_of_the_papers_equations(copies: bool) -> None:
+    model = far_from_zero(copies)
     assert_same(model, paper(model).translate)
 
 
-def test_every_weight_that_is_compared_is_the_models() -> None:
-    model = far_from_zero()
+@pytest.mark.parametrize("copies", [False, True])
+def test_every_weight_that_is_compared_is_the_models(copies: bool) -> None:
+    model = far_from_zero(copies)
     assert elements(paper(model)) + second_biases(model) == sum(p.numel() for p in model.parameters())

@@ -13,18 +13,22 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from tests.parity.equations import (
+    JOINT_VOCABULARY,
     LSTM,
     SOURCE_VOCABULARY,
     SOURCES,
     TARGET_VOCABULARY,
     Array,
+    Pointer,
     assert_same,
     drawn_wide,
     elements,
     lstm,
+    pointer,
     second_biases,
     sigma,
     softmax,
+    vocabulary_layer,
 )
 
 from regard.contract import Seq2Seq, VocabularySizes
@@ -53,6 +57,7 @@ class Paper:
     v_p: Array | None
     W_c: Array
     W_s: Array
+    copying: Pointer | None
 
     def encode(self, source: list[int]) -> tuple[list[Array], list[tuple[Array, Array]]]:
         """The states h-bar_1 .. h-bar_S of the top layer, and the last (h, c) of every layer."""
@@ -111,8 +116,10 @@ class Paper:
             a = self.weights(t, below, h_bars)
             c = np.sum([weight * h_bar for weight, h_bar in zip(a, h_bars, strict=True)], axis=0)
             h_tilde = np.tanh(self.W_c @ np.concatenate((c, below)))
-            logits.append(self.W_s @ h_tilde)
-            attention.append(a / a.sum())
+            scores, a = self.W_s @ h_tilde, a / a.sum()
+            x = self.E_target[:, y]
+            logits.append(self.copying.mix(scores, a, h_bars, below, x, source) if self.copying else scores)
+            attention.append(a)
         return np.array(logits), np.array(attention)
 
 
@@ -144,11 +151,14 @@ def paper(model: Seq2Seq, config: luong2015.Config) -> Paper:
         W_p=W_p,
         v_p=v_p,
         W_c=decoder.combine.weight.numpy(),
-        W_s=decoder.output.weight.numpy(),
+        W_s=vocabulary_layer(decoder).weight.numpy(),
+        copying=pointer(decoder),
     )
 
 
-def far_from_zero(score: Score, kind: Kind, feeding: bool, reverse: bool) -> tuple[Seq2Seq, Paper]:
+def far_from_zero(
+    score: Score, kind: Kind, feeding: bool, reverse: bool, copies: bool = False
+) -> tuple[Seq2Seq, Paper]:
     config = luong2015.Config(
         num_layers=3,
         hidden_size=6,
@@ -158,8 +168,10 @@ def far_from_zero(score: Score, kind: Kind, feeding: bool, reverse: bool) -> tup
         window_size=2,
         input_feeding=feeding,
         reverse_source=reverse,
+        copy_attention=copies,
     )
-    model = drawn_wide(luong2015.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)))
+    sizes = JOINT_VOCABULARY if copies else VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)
+    model = drawn_wide(luong2015.build(config, sizes))
     return model, paper(model, config)
 
 
@@ -172,6 +184,15 @@ def test_logits_and_attention_are_those_of_the_papers_equations(
 ) -> None:
     model, reference = far_from_zero(score, kind, feeding, reverse)
     assert_same(model, reference.translate)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("feeding", [False, True])
+@pytest.mark.parametrize("kind", ["global", "local_m", "local_p"])
+def test_copying_is_that_of_see_et_al(kind: Kind, feeding: bool, reverse: bool) -> None:
+    model, reference = far_from_zero("general", kind, feeding, reverse, copies=True)
+    assert_same(model, reference.translate)
+    assert elements(reference) + second_biases(model) == sum(p.numel() for p in model.parameters())
 
 
 @pytest.mark.parametrize("kind", ["local_m", "local_p"])

@@ -14,13 +14,16 @@ import pytest
 import torch
 from tests.doubles import as_batch
 from tests.parity.equations import (
+    JOINT_VOCABULARY,
     SOURCE_VOCABULARY,
     SOURCES,
     TARGET_VOCABULARY,
     TARGETS,
     Array,
+    Pointer,
     assert_same,
     elements,
+    pointer,
     sigma,
     softmax,
 )
@@ -72,14 +75,14 @@ class Attention:
     O: Array  # noqa: E741
 
     def look(self, query: list[Array], keys: list[list[Array]], values: list[list[Array]]) -> tuple[Array, Array]:
-        """A query by head, over keys and values by position and head: the output, and the weights' mean over heads."""
+        """A query by head, over keys and values by position and head: the output, and the weights of each head."""
         mixed, looked = [], []
         for head, q in enumerate(query):
             own = head * len(keys[0]) // len(query)  # the head of keys that serves this one
             weights = softmax(np.array([q @ key[own] / np.sqrt(WIDTH) for key in keys]))
             mixed.append(sum(weight * value[own] for weight, value in zip(weights, values, strict=True)))
             looked.append(weights)
-        return self.O @ np.concatenate(mixed), np.mean(looked, axis=0)
+        return self.O @ np.concatenate(mixed), np.array(looked)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ class Model:
     encoder_norm: Norm
     decoder: list[Layer]
     decoder_norm: Norm
+    copying: Pointer | None
 
     def encode(self, words: list[int]) -> list[Array]:
         xs = [self.E_source[word] * np.sqrt(D) for word in words]
@@ -163,8 +167,14 @@ class Model:
             seen, weights = zip(*(layer.source.look(query, keys, values) for query in queries), strict=True)
             attention.append(weights)
             xs = [layer.feed_forward(x + s) for x, s in zip(xs, seen, strict=True)]
-        logits = [self.E_target @ self.decoder_norm(x) for x in xs]
-        return np.array(logits), np.mean(attention, axis=0)
+        tops = [self.decoder_norm(x) for x in xs]
+        logits = [self.E_target @ top for top in tops]
+        if self.copying is not None:  # from the first head of the last layer
+            logits = [
+                self.copying.mix(scores, weights[0], memory, top, self.E_target[word] * np.sqrt(D), words)
+                for scores, weights, top, word in zip(logits, attention[-1], tops, target_words, strict=True)
+            ]
+        return np.array(logits), np.mean(attention, axis=(0, 2))
 
 
 def array(parameter: Any) -> Array:
@@ -209,6 +219,7 @@ def written_out(model: Any) -> Model:
         encoder_norm=norm(model.encoder.norm),
         decoder=[layer(module, decodes=True) for module in model.decoder.layers],
         decoder_norm=norm(model.decoder.norm),
+        copying=pointer(model.decoder),
     )
 
 
@@ -228,7 +239,8 @@ def tiny(config: modern.Config) -> Seq2Seq:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        model = modern.build(config, VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY)).eval().requires_grad_(False)
+        sizes = VocabularySizes(SOURCE_VOCABULARY, TARGET_VOCABULARY) if not config.copy_attention else JOINT_VOCABULARY
+        model = modern.build(config, sizes).eval().requires_grad_(False)
     finally:
         torch.set_default_dtype(before)
     generator = torch.Generator().manual_seed(3)
@@ -237,7 +249,15 @@ def tiny(config: modern.Config) -> Seq2Seq:
     return model
 
 
-VARIANTS = [{}, {"num_kv_heads": 2}, {"num_kv_heads": 1}, {"decoder": "ssru"}, {"decoder": "ssru", "num_kv_heads": 2}]
+VARIANTS = [
+    {},
+    {"num_kv_heads": 2},
+    {"num_kv_heads": 1},
+    {"decoder": "ssru"},
+    {"decoder": "ssru", "num_kv_heads": 2},
+    {"copy_attention": True},
+    {"copy_attention": True, "decoder": "ssru", "num_kv_heads": 2},
+]
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
@@ -257,4 +277,5 @@ def test_the_fused_attention_gives_the_same_logits(variant: dict[str, Any]) -> N
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_every_weight_that_is_compared_is_the_models(variant: dict[str, Any]) -> None:
     model = tiny(sized(variant))
-    assert elements(written_out(model)) == sum(parameter.numel() for parameter in model.parameters())
+    shared = model.decoder.vocabulary_size * D if variant.get("copy_attention") else 0  # the embedding, counted twice
+    assert elements(written_out(model)) - shared == sum(parameter.numel() for parameter in model.parameters())

@@ -31,6 +31,7 @@ TASKS = (
     "gpus",
     "scale",
     "attend",
+    "evaluate",
     "analyze",
     "compare",
     "python",

@@ -14,6 +14,7 @@ from regard.console import progress_bar, say, track
 from regard.errors import DataError
 from regard.evaluation.alignment_error import read_gold_alignments
 from regard.evaluation.bootstrap import SIGNIFICANCE_LEVEL
+from regard.evaluation.by_label import NO_LABEL
 from regard.evaluation.error_types import count_errors
 from regard.evaluation.test_set import TestSet
 from regard.inference.translator import SearchOptions, Translator
@@ -77,11 +78,11 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 
 def held_out_set(test_set: TestSetFiles, run: Path, alignments: Path | None) -> TestSet:
-    """Return the pairs that have text, with their gold alignments.
+    """Return the pairs that have text, with their gold alignments and labels.
 
     Raises:
         ConfigError: It is not clear what to read.
-        DataError: A file cannot be read, one side of a pair is blank, or no pair has text.
+        DataError: A file cannot be read, one side of a pair is blank, no pair has text, or labels do not match.
         CheckpointError: `run` cannot be read.
     """
     pairs, skipped = test_set.pairs(run)
@@ -102,6 +103,7 @@ def held_out_set(test_set: TestSetFiles, run: Path, alignments: Path | None) -> 
             with_text.append(index)
     if not with_text:
         raise DataError("no pair has text", where=name, fix="give a test set with at least one line")
+    labels = test_set.read_labels(run, pairs)
     gold = None
     if alignments is not None:
         lengths = [(len(pair.source.split()), len(pair.target.split())) for pair in pairs]
@@ -115,6 +117,7 @@ def held_out_set(test_set: TestSetFiles, run: Path, alignments: Path | None) -> 
         pairs_read=len(pairs),
         gold=gold,
         notes=tuple(skipped.sentences()),
+        labels=None if labels is None else tuple(labels[index] for index in with_text),
     )
 
 
@@ -123,13 +126,9 @@ def summary(report: AnalysisReport) -> Iterator[str]:
     test = report.test
     blank = test.pairs_read - len(test.sources)
     yield f"{test.pairs_read:,} pairs" + (f", {blank:,} of them skipped: both sides are blank" if blank else "")
-    width = max(len(run.name) for run in report.runs)
-    for key, metric in METRICS.items():
-        for run in report.runs:
-            score = run.scores[key]
-            comparison = "" if score.p is None else _comparison(score.p)
-            yield (f"{metric:5} {run.name:{width}} {score.value:6.2f}  [{score.low:.2f}, {score.high:.2f}]{comparison}")
-    yield from (f"{name:5} {run:{width}} {score:6.2f}" for name, run, score in _plugin_scores(report))
+    yield from _score_lines(report)
+    for run in report.runs:
+        yield from _label_lines(run)
     for run in report.runs:
         yield from _perturbed_lines(run)
     for run in report.runs:
@@ -154,6 +153,35 @@ def summary(report: AnalysisReport) -> Iterator[str]:
             rate = f"{100 * best.aer:.1f}% by {method}, in {best.pairs:,} pairs"
             yield f"alignment error rate of {run.name}: {rate}"
     yield from report.notes
+
+
+def _score_lines(report: AnalysisReport) -> Iterator[str]:
+    """Yield the scores of the whole test set, with their intervals and, for two runs, the comparison."""
+    width = max(len(run.name) for run in report.runs)
+    for key, metric in METRICS.items():
+        for run in report.runs:
+            score = run.scores[key]
+            comparison = "" if score.p is None else _comparison(score.p)
+            yield (f"{metric:5} {run.name:{width}} {score.value:6.2f}  [{score.low:.2f}, {score.high:.2f}]{comparison}")
+    yield from (f"{name:5} {run:{width}} {score:6.2f}" for name, run, score in _plugin_scores(report))
+    for count in report.runs[0].exact_at:
+        name = f"top {count}" if count > 1 else "exact"
+        for run in report.runs:
+            share = run.exact_at[count]
+            comparison = "" if share.p is None else _comparison(share.p)
+            value, low, high = (100 * number for number in (share.value, share.low, share.high))
+            yield f"{name:5} {run.name:{width}} {value:6.2f}  [{low:.2f}, {high:.2f}]{comparison}"
+
+
+def _label_lines(run: RunResults) -> Iterator[str]:
+    """Yield the scores of each label, if the test set has labels."""
+    width = max((len(label.label or NO_LABEL) for label in run.labels), default=0)
+    for label in run.labels:
+        tops = "".join(f"  top {count} {100 * share:6.2f}" for count, share in label.exact_at.items())
+        yield (
+            f"{run.name}, {label.label or NO_LABEL:{width}}  exact {100 * label.exact:6.2f}{tops}  "
+            f"BLEU {label.bleu:6.2f}  chrF {label.chrf:6.2f}  {label.pairs:,} pairs"
+        )
 
 
 def _perturbed_lines(run: RunResults) -> Iterator[str]:

@@ -15,7 +15,10 @@ from regard.cli.options import (
     BeamSize,
     Data,
     DeviceOption,
+    LabelColumn,
+    Labels,
     LengthPenalty,
+    Novelty,
     OldSearch,
     Patience,
     Reference,
@@ -27,12 +30,14 @@ from regard.cli.options import (
     Tags,
     TargetColumn,
     TargetLanguage,
+    Top,
     option,
 )
 
 EXAMPLES = """
 regard analyze runs/new --source test.en --reference test.de
 regard analyze runs/new --against runs/old --data test.tsv -o report.html
+regard analyze runs/reactions --data test.tsv --label-column class --top 5
 """
 COMPARISON = "Comparison"
 
@@ -46,6 +51,9 @@ def analyze(
     target_language: TargetLanguage = "",
     source_column: SourceColumn = "",
     target_column: TargetColumn = "",
+    label_column: LabelColumn = "",
+    labels: Labels = None,
+    novelty: Novelty = False,
     alignments: Annotated[
         Path | None,
         option(
@@ -82,6 +90,7 @@ def analyze(
         int,
         option("N", "Number of random sentences that exact search translates, to count search errors.", SEARCH, min=0),
     ] = 20,
+    top: Top = None,
     perturb: Annotated[
         bool,
         typer.Option(
@@ -123,7 +132,7 @@ def analyze(
         raise ConfigError("the page is HTML", where=output, fix="name it FILE.html; the numbers go to FILE.json")
     numbers = output.with_suffix(".json")
     place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
-    refuse_same([*place.files(), alignments], [output, numbers])
+    refuse_same([*place.files(), alignments, labels], [output, numbers])
     if data is not None and alignments is not None:
         raise ConfigError(
             "gold alignments belong to the lines of two files",
@@ -133,12 +142,13 @@ def analyze(
     with status("loading PyTorch"):
         from regard.cli.analysis_output import AnalysisOptions, AnalyzedRun, held_out_set, write_analysis
 
-    test_set = TestSetFiles(place, Sides(source_language, target_language, source_column, target_column))
+    sides = Sides(source_language, target_language, source_column, target_column)
+    test_set = TestSetFiles(place, sides, labels, label_column, novelty)
     held_out = held_out_set(test_set, run, alignments)
     for path in (output, numbers):
         try_writing(path)
     runs = [AnalyzedRun(run, tuple(tag or ()), overrides)]
     if against is not None:
         runs.append(AnalyzedRun(against, tuple(against_tag or ()), {**overrides, **against_overrides}))
-    options = AnalysisOptions(batch_size, exact, perturb)
+    options = AnalysisOptions(batch_size, exact, perturb, tuple(top or ()))
     write_analysis(runs, held_out, output, options, device=device)

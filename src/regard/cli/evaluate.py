@@ -2,63 +2,76 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from regard.cli.options import (
+    BOTH_SIDES,
+    LABELS_HELP,
     OUTPUT,
     SEARCH,
+    TEST_SET,
     BatchSize,
     BeamSize,
-    Data,
     DeviceOption,
     Ensemble,
     Glossary,
     GlossaryMethod,
+    LabelColumn,
     LengthPenalty,
+    Novelty,
     OldSearch,
     Patience,
     PrecisionOption,
-    Reference,
     Run,
     SearchSettings,
-    Source,
     SourceColumn,
     SourceLanguage,
     Tags,
     TargetColumn,
     TargetLanguage,
     Tokenized,
+    Top,
     option,
 )
 
 if TYPE_CHECKING:
-    from regard.evaluation.metrics import Quality
+    from regard.cli.evaluation_output import ReadTestSet
+    from regard.cli.test_set import TestSetFiles
 
 EXAMPLES = """
 regard evaluate runs/en-de --source test.en --reference test.de
 regard evaluate runs/en-de --data test.tsv --beam-size 8 --json
 regard evaluate runs/en-de --source test.en --reference test.de --card
 regard evaluate runs/reactions --data test.tsv --beam-size 10 --top 5 --top 10
+regard evaluate runs/reactions --data test.tsv --label-column class
+regard evaluate runs/inflection --data test.tsv --novelty
+regard evaluate runs/en-de --data 2016.tsv --data 2017.tsv --json
 """
+REPEATED = "Repeat it for several test sets."
 
 
 def evaluate(
     run: Run,
-    source: Source = None,
-    reference: Reference = None,
-    data: Data = None,
+    source: Annotated[
+        list[Path] | None, option("FILE", f"Source side: text, one segment a line. {REPEATED}", TEST_SET)
+    ] = None,
+    reference: Annotated[
+        list[Path] | None, option("FILE", "Reference translations, line by line; as often as --source.", TEST_SET)
+    ] = None,
+    data: Annotated[list[Path] | None, option("FILE", f"Instead, {BOTH_SIDES}. {REPEATED}", TEST_SET)] = None,
     source_language: SourceLanguage = "",
     target_language: TargetLanguage = "",
     source_column: SourceColumn = "",
     target_column: TargetColumn = "",
+    label_column: LabelColumn = "",
+    labels: Annotated[list[Path] | None, option("FILE", f"{LABELS_HELP} As often as --source.", TEST_SET)] = None,
+    novelty: Novelty = False,
     json_: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of text.", rich_help_panel=OUTPUT)
     ] = False,
@@ -69,15 +82,7 @@ def evaluate(
         ),
     ] = False,
     tokenized: Tokenized = False,
-    top: Annotated[
-        list[int] | None,
-        option(
-            "K",
-            "Also print how often the reference is among the K best translations, at most the beam size; repeatable.",
-            OUTPUT,
-            min=1,
-        ),
-    ] = None,
+    top: Top = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     patience: Patience = None,
@@ -100,58 +105,50 @@ def evaluate(
     precision: PrecisionOption = "float32",
     batch_size: BatchSize = 64,
 ) -> None:
-    """Translate a test set, and print its BLEU, chrF and TER, as sacreBLEU computes them."""
+    """Translate test sets, and print their BLEU, chrF and TER, as sacreBLEU computes them."""
     from regard.cli.glossary_option import load_glossary
     from regard.cli.search_settings import search_settings
-    from regard.cli.streams import output
-    from regard.cli.test_set import TestSetFiles
+    from regard.cli.test_set import TestSetFiles, labels_of_test_sets, list_test_sets
     from regard.cli.translate_lines import say_proofs
     from regard.cli.translator_options import TranslatorOptions
     from regard.console import say, track
     from regard.corpus.formats.sides import Sides
-    from regard.corpus.paths import CorpusPaths
-    from regard.errors import DataError
 
     overrides = search_settings(settings, search, beam_size=beam_size, length_penalty=length_penalty, patience=patience)
-    place = CorpusPaths(source, reference, data, ("--source", "--reference", "--data"))
-    test_set = TestSetFiles(place, Sides(source_language, target_language, source_column, target_column))
-    pairs, skipped = test_set.pairs(run)
-    if not pairs:
-        raise DataError("the test set has no lines", where=source, fix="give a test set with at least one line")
-    for message in skipped.sentences():
-        say(message)
+    sides = Sides(source_language, target_language, source_column, target_column)
+    places = list_test_sets(source, reference, data)
+    test_sets = [
+        _read(TestSetFiles(place, sides, label_file, label_column, novelty), run)
+        for place, label_file in zip(places, labels_of_test_sets(labels, len(places)), strict=True)
+    ]
     model = TranslatorOptions(run, device, precision, ensemble or (), tag or ())
     weights = _card_weights(run, ensemble) if card else ""
     terms = load_glossary(glossary, model)
     translator = model.load()
-    start = time.monotonic()
-    results = translator.stream(
-        (pair.source for pair in pairs),
-        batch_size=batch_size,
-        split_sentences=split_sentences,
-        glossary=terms,
-        glossary_method=glossary_method,
-        top_beams=max(top or [1]),
-        **overrides,
-    )
-    best = list(track(results, "translating", len(pairs)))
-    seconds = time.monotonic() - start
-    say_proofs(Counter(translation.proved for translation in best))
-    from regard.evaluation.metrics import exact_in_top, measure, plugin_scores
+    from regard.cli.evaluation_output import name_test_sets, print_scores, score_test_set, write_json
 
-    texts = [translation.text for translation in best], [pair.target for pair in pairs]
-    n_best = [[choice.text for choice in translation.n_best] for translation in best] if top else []
-    exact_at = {count: exact_in_top(n_best, texts[1], count) for count in sorted(set(top or ()))}
-    language = target_language or translator.target_language
-    quality = measure(*texts, target_language=language, tokenized=tokenized)
-    further_scores = plugin_scores(*texts)
-    if json_:
-        counts = {"lines": len(pairs), "left_aside": skipped.sentences(), "seconds": round(seconds, 2)}
-        with output(None) as write:
-            tops = {"exact_at": exact_at} if exact_at else {}
-            write(json.dumps({**asdict(quality), **tops, **further_scores, **counts}, ensure_ascii=False) + "\n")
-    else:
-        _print_scores(quality, further_scores, exact_at, len(pairs), seconds)
+    names = name_test_sets([test_set.files for test_set in test_sets])
+    results = []
+    for name, test_set in zip(names, test_sets, strict=True):
+        start = time.monotonic()
+        translations = translator.stream(
+            (pair.source for pair in test_set.pairs),
+            batch_size=batch_size,
+            split_sentences=split_sentences,
+            glossary=terms,
+            glossary_method=glossary_method,
+            top_beams=max(top or [1]),
+            **overrides,
+        )
+        description = f"translating {name}" if len(names) > 1 else "translating"
+        best = list(track(translations, description, len(test_set.pairs)))
+        seconds = time.monotonic() - start
+        say_proofs(Counter(translation.proved for translation in best))
+        language = target_language or translator.target_language
+        results.append(
+            score_test_set(name, test_set, best, seconds, target_language=language, tokenized=tokenized, top=top or ())
+        )
+    (write_json if json_ else print_scores)(results)
     if card:
         from regard.runs.card.evaluation import add_scores
 
@@ -159,7 +156,30 @@ def evaluate(
         details += ["a glossary"] if glossary else []
         details += [precision] if precision != "float32" else []
         search_config = translator.with_search(**overrides).search
-        say(add_scores(run, weights, place.files(), quality, len(pairs), search_config, details))
+        for test_set, scores in zip(test_sets, results, strict=True):
+            say(add_scores(run, weights, test_set.files, scores.quality, scores.pairs, search_config, details))
+
+
+def _read(files: TestSetFiles, run: Path) -> ReadTestSet:
+    """Return a test set with its labels, and print what was skipped.
+
+    Raises:
+        ConfigError: It is not clear what to read.
+        DataError: A file cannot be read, or has no lines.
+        CheckpointError: `run` cannot be read.
+    """
+    from regard.cli.evaluation_output import ReadTestSet
+    from regard.console import say
+    from regard.errors import DataError
+
+    pairs, skipped = files.pairs(run)
+    if not pairs:
+        raise DataError(
+            "the test set has no lines", where=files.place.source, fix="give a test set with at least one line"
+        )
+    for message in skipped.sentences():
+        say(message)
+    return ReadTestSet(tuple(files.place.files()), pairs, skipped, files.read_labels(run, pairs))
 
 
 def _card_weights(run: Path, ensemble: Sequence[Path] | None) -> str:
@@ -170,23 +190,3 @@ def _card_weights(run: Path, ensemble: Sequence[Path] | None) -> str:
     if ensemble:
         raise ConfigError("a model card has no scores of an ensemble", where="--card", fix="leave out --ensemble")
     return best_weights(run)
-
-
-def _print_scores(
-    quality: Quality,
-    further_scores: Mapping[str, float],
-    exact_at: Mapping[int, float],
-    lines: int,
-    seconds: float,
-) -> None:
-    from regard.cli.streams import output
-
-    with output(None) as write:
-        for name in ("bleu", "chrf", "ter"):
-            write(f"{name:5} {getattr(quality, name):6.2f}  {quality.signatures[name]}\n")
-        for name, score in further_scores.items():
-            write(f"{name:5} {score:6.2f}\n")
-        write(f"wer   {quality.wer:6.2f}  edits per 100 words of the reference\n")
-        for count, share in exact_at.items():
-            write(f"exact {100 * share:6.2f}  % of lines have the reference among the {count} best translations\n")
-        write(f"exact {100 * quality.exact:6.2f}  % of {lines:,} lines, in {seconds:.1f} s\n")

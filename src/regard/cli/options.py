@@ -185,10 +185,44 @@ TargetLanguage = Annotated[
     ),
 ]
 SourceColumn = Annotated[
-    str, option("COLUMN", f"Source column of a table: {COLUMN}.", TEST_SET, show_default="the run's")
+    str,
+    option(
+        "COLUMN",
+        f"Source column of a table: {COLUMN}; several with commas, as in 1,3.",
+        TEST_SET,
+        show_default="the run's",
+    ),
 ]
 TargetColumn = Annotated[
     str, option("COLUMN", f"Target column of a table: {COLUMN}.", TEST_SET, show_default="the run's")
+]
+LabelColumn = Annotated[
+    str,
+    option(
+        "COLUMN",
+        f"Column of a table with a label of each pair, such as its domain: {COLUMN}. Adds the scores of each label.",
+        TEST_SET,
+        show_default=False,
+    ),
+]
+LABELS_HELP = "Instead, for --source: a label of each line, in a file with one label a line."
+Labels = Annotated[Path | None, option("FILE", LABELS_HELP, TEST_SET, "--labels")]
+Novelty = Annotated[
+    bool,
+    typer.Option(
+        "--novelty",
+        help="Instead, label each pair by which columns of its source do not occur in the training data of RUN.",
+        rich_help_panel=TEST_SET,
+    ),
+]
+Top = Annotated[
+    list[int] | None,
+    option(
+        "K",
+        "Also print how often the reference is among the K best translations, at most the beam size; repeatable.",
+        OUTPUT,
+        min=1,
+    ),
 ]
 Tokenized = Annotated[
     bool,
@@ -227,7 +261,7 @@ CorpusSourceColumn = Annotated[
     str,
     option(
         "COLUMN",
-        f"Source column of a table: {COLUMN}.",
+        f"Source column of a table: {COLUMN}; several with commas, as in 1,3.",
         LANGUAGES,
         "--source-column",
         show_default="`source`, the language, or the first of two",

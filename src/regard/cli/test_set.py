@@ -1,27 +1,41 @@
-"""The test set that a command reads: two files, or one with both sides."""
+"""The test sets that a command reads, each two files or one with both sides, and the labels of their pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from regard.cli.streams import input_lines, pair_lines
 from regard.config.schema import RunConfig
 from regard.corpus.corpus import Pair, SkipReport
+from regard.corpus.formats.label_column import read_label_column
 from regard.corpus.formats.sides import Sides
 from regard.corpus.parallel_text import ParallelText
 from regard.corpus.paths import CorpusPaths, check_source_columns, infer_sides
 from regard.corpus.source_columns import SEPARATOR, columns_fix, columns_problem
 from regard.errors import ConfigError, DataError
 
+LABELS = ("--source", "--reference", "--data")
+
 
 @dataclass(frozen=True)
 class TestSetFiles:
-    """Where a test set is, and which languages or columns of it are meant."""
+    """Where a test set is, and which languages or columns of it are meant.
+
+    Attributes:
+        place: Its files.
+        sides: Its languages or columns.
+        labels: A file with a label for each line; None if there is none.
+        label_column: The column of a table with the label of each pair; empty if there is none.
+        novelty: Whether the label of each pair is its novelty, see `regard.runs.novelty`.
+    """
 
     place: CorpusPaths
     sides: Sides
+    labels: Path | None = None
+    label_column: str = ""
+    novelty: bool = False
 
     def pairs(self, run: Path) -> tuple[list[Pair], SkipReport]:
         """Return all pairs in order, and what was skipped.
@@ -60,6 +74,93 @@ class TestSetFiles:
         pairs = list(corpus)
         _check_columns(_load_config(run), pairs, self.place.data)
         return pairs, corpus.skipped
+
+    def read_labels(self, run: Path, pairs: Sequence[Pair]) -> tuple[str, ...] | None:
+        """Return the label of each pair, stripped; None if no labels were requested.
+
+        Raises:
+            ConfigError: The labels do not suit the files of the test set, or there are several kinds.
+            DataError: They cannot be read, a pair has none, or there are more or fewer than lines.
+            CheckpointError: `run` cannot be read.
+        """
+        data = self.place.data
+        if self.novelty:
+            from regard.runs.novelty import label_novelty
+
+            if self.labels is not None or self.label_column:
+                raise ConfigError(
+                    "a pair has a single label", where="--novelty", fix="leave out --labels and --label-column"
+                )
+            return tuple(label_novelty(run, [pair.source for pair in pairs]))
+        if self.labels is not None:
+            if self.label_column or data is not None:
+                raise ConfigError(
+                    "a file of labels belongs to the lines of two files",
+                    where="--labels",
+                    fix="give --label-column with --data, or --labels with --source and --reference",
+                )
+            labels = [label.strip() for label in input_lines(self.labels)]
+            if len(labels) != len(pairs):
+                raise DataError(
+                    f"there are {len(labels):,} labels for {len(pairs):,} lines of {self.place.source}",
+                    where=f"{self.labels}:{min(len(labels), len(pairs)) + 1}",
+                    fix="line n must be the label of line n of the test set",
+                )
+            return tuple(labels)
+        if not self.label_column:
+            return None
+        if data is None:
+            raise ConfigError("plain files have no columns", where="--label-column", fix="give --labels FILE instead")
+        by_line = read_label_column(data, self.label_column)
+        for pair in pairs:
+            if pair.line not in by_line:
+                raise DataError(
+                    f"the pair has no label in column {self.label_column}",
+                    where=f"{data}:{pair.line}",
+                    fix="add it, or check --label-column, --source-column and --target-column",
+                )
+        return tuple(by_line[pair.line] for pair in pairs)
+
+
+def list_test_sets(
+    sources: Sequence[Path] | None, references: Sequence[Path] | None, data: Sequence[Path] | None
+) -> list[CorpusPaths]:
+    """Return the files of each test set of a command that can read several.
+
+    Args:
+        sources: The source side of each.
+        references: The reference side of each.
+        data: Instead, a file with both sides for each.
+
+    Raises:
+        ConfigError: There are more or fewer sources than references.
+    """
+    sources, references, data = sources or [], references or [], data or []
+    if data and not sources and not references:
+        return [CorpusPaths(data=path, labels=LABELS) for path in data]
+    if sources and len(sources) == len(references) and not data:
+        return [CorpusPaths(*sides, labels=LABELS) for sides in zip(sources, references, strict=True)]
+    if sources and references and not data:
+        raise ConfigError(
+            f"there are {len(sources)} source files and {len(references)} reference files",
+            where="--source, --reference",
+            fix="give one --reference for each --source",
+        )
+    source, reference, both = (paths[0] if paths else None for paths in (sources, references, data))
+    return [CorpusPaths(source, reference, both, LABELS)]  # incomplete or contradictory, as its `open` says
+
+
+def labels_of_test_sets(labels: Sequence[Path] | None, test_sets: int) -> list[Path | None]:
+    """Return the file of labels of each test set; None if there are none. Raise ConfigError for another number."""
+    if not labels:
+        return [None] * test_sets
+    if len(labels) != test_sets:
+        raise ConfigError(
+            f"there are {len(labels)} files of labels for {test_sets} test sets",
+            where="--labels",
+            fix="give one --labels for each test set, in the same order",
+        )
+    return list(labels)
 
 
 def _load_config(run: Path) -> RunConfig:

@@ -145,7 +145,7 @@ def translate(
         str,
         option(
             "COLUMN",
-            f"Column of a table or of Parquet to translate: {COLUMN}.",
+            f"Column of a table or of Parquet to translate: {COLUMN}; several with commas, as in 1,3.",
             LANGUAGES,
             show_default="`source`, the language, or the first of two",
         ),

@@ -28,12 +28,26 @@ MAX_LAYERS = 1000
 MAX_HEADS = 4096
 MAX_KERNEL = 1023
 MAX_POSITIONS = MAX_LENGTH  # learned positions, and positions in an attention window
+COPYING_NEEDS_JOINT = "`model.copy_attention` needs `tokenizer.joint = true`: copied source tokens become target tokens"
 
 
 class ModelConfig(Section):
     """[model]: the architecture and its sizes. Each architecture adds its own keys (see regard.models)."""
 
     architecture: str = Field(description="Name of the architecture.")
+
+    @property
+    def copies_source(self) -> bool:
+        """Whether the model copies source tokens, which needs a vocabulary that source and target share."""
+        return bool(getattr(self, "copy_attention", False))
+
+
+COPY_ATTENTION = Field(
+    False,
+    description="Copy source tokens by attention: a pointer-generator (See et al. 2017), for names, code and spelling. "
+    "Requires `tokenizer.joint = true`.",
+)
+"""The field of an architecture that can copy source tokens: see regard.nn.copying."""
 
 
 class TrainConfig(OptimizationConfig):
@@ -286,6 +300,12 @@ class RunConfig(Section):
             suffixes = (suffix for file in (corpus.file, corpus.dev_file) if file for suffix in Path(file).suffixes)
             names.update(find_plugin("formats", suffix.lower()) or "" for suffix in suffixes)
         return tuple(sorted(names - {""}))
+
+    @model_validator(mode="after")
+    def _check_copying(self) -> Self:
+        if self.model.copies_source and not self.tokenizer.joint:
+            raise ValueError(COPYING_NEEDS_JOINT)
+        return self
 
     @model_validator(mode="after")
     def _check_terms(self) -> Self:

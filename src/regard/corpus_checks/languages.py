@@ -105,7 +105,7 @@ class LanguageCheck:
     def contradictions(self) -> list[str]:
         """Return a sentence for each side whose declared language differs from the detected one."""
         return [
-            f"the {side} side is declared as {declared}, but seems to be {detected}"
+            f"the {side} side is declared as {declared}, by an option or by its file's name, but seems to be {detected}"
             for side, declared, detected in zip(("source", "target"), self._declared, self.detected, strict=True)
             if declared and detected and detected not in _similar_languages(declared) and declared in _detector().labels
         ]

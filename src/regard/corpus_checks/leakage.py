@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from regard.corpus.corpus import Corpus, Pair
 from regard.corpus_checks.base import StatelessCheck
@@ -13,18 +14,22 @@ from regard.corpus_checks.findings import Fault, FaultKind
 from regard.corpus_checks.reading import Batch, iter_batches, normalize_words
 
 MIN_SIMILARITY = 0.7  # Jaccard similarity of the words, from which two texts are nearly the same
-MIN_WORDS = 4  # of a text that is compared by its words, or that is a leak by itself
-MIN_LETTERS = 12  # of such a text
+MIN_WORDS = 4  # of a text that is a leak by itself; different words of a text that is compared by its words
+MIN_LETTERS = 12  # of these words
+CACHED_QUERIES = 1 << 14  # pairs of word sets whose result is kept
 WordSet = frozenset[str]
 
 
 class HeldOutSet:
-    """A dev or test set: the hashes of its sides, and the word sets of its pairs, indexed by their rarest words."""
+    """A dev or test set: the hashes of its sides, and the word sets of its pairs, indexed by their rarest words.
+
+    Pairs with the same word sets are stored once, and similar pairs of the same words are looked for once: in formulas
+    and artificial languages, with few words, most pairs share their words with many others.
+    """
 
     def __init__(self, name: str, pairs: Iterable[Pair]) -> None:
         self.name = name
-        self.lines: list[int] = []
-        self.word_sets: list[tuple[WordSet, WordSet]] = []
+        self.first_lines: dict[tuple[WordSet, WordSet], int] = {}  # of the pairs with these words
         self.exact: tuple[dict[int, int], dict[int, int]] = ({}, {})  # hash of a side -> line number
         self.normalized: tuple[dict[int, int], dict[int, int]] = ({}, {})
         for batch in iter_batches(pairs):
@@ -34,14 +39,15 @@ class HeldOutSet:
                     self.exact[side].setdefault(digest(text), line)
                     if _is_distinctive(words):
                         self.normalized[side].setdefault(digest(normalize_words(words)), line)
-            self.lines.extend(batch.lines)
-            for source, target in zip(batch.source_words, batch.target_words, strict=True):
-                self.word_sets.append((_word_set(source), _word_set(target)))
-        self._counts = Counter(word for source, _ in self.word_sets for word in source)
+            for line, source, target in zip(batch.lines, batch.source_words, batch.target_words, strict=True):
+                self.first_lines.setdefault((_word_set(source), _word_set(target)), line)
+        self._counts = Counter(word for source, _ in self.first_lines for word in source)
         self._by_word: dict[str, list[int]] = {}
-        for index, (source_set, _) in enumerate(self.word_sets):
+        self._word_sets = list(self.first_lines)
+        for index, (source_set, _) in enumerate(self._word_sets):
             for word in _rarest_words(source_set, self._counts):
                 self._by_word.setdefault(word, []).append(index)
+        self._find_similar = lru_cache(CACHED_QUERIES)(self._find_similar_sets)
 
     def find_similar(self, source: Sequence[str], target: Sequence[str]) -> int | None:
         """Return the line number of a pair whose sides are both similar to these, or None.
@@ -49,19 +55,20 @@ class HeldOutSet:
         Two similar sets share at least one of their rarest words (the prefix filter of Chaudhuri et al. 2006), so only
         few pairs are compared, and none is missed.
         """
-        if not _is_distinctive(source):
-            return None
-        words = _word_set(source)
-        min_size, max_size = MIN_SIMILARITY * len(words), len(words) / MIN_SIMILARITY
-        candidates = {index for word in _rarest_words(words, self._counts) for index in self._by_word.get(word, ())}
+        words = _word_set(source)  # "C C O C" in a formula has two different words, which many others have
+        return self._find_similar(words, _word_set(target)) if _is_distinctive(words) else None
+
+    def _find_similar_sets(self, source: WordSet, target: WordSet) -> int | None:
+        min_size, max_size = MIN_SIMILARITY * len(source), len(source) / MIN_SIMILARITY
+        candidates = {index for word in _rarest_words(source, self._counts) for index in self._by_word.get(word, ())}
         for index in sorted(candidates):
-            held_source, held_target = self.word_sets[index]
+            held_source, held_target = sets = self._word_sets[index]
             if (
                 min_size <= len(held_source) <= max_size
-                and _are_similar(words, held_source)
-                and _are_similar(_word_set(target), held_target)
+                and _are_similar(source, held_source)
+                and _are_similar(target, held_target)
             ):
-                return self.lines[index]
+                return self.first_lines[sets]
         return None
 
 
@@ -106,8 +113,8 @@ def _describe_near(held_out: HeldOutSet, words: tuple[Sequence[str], Sequence[st
     return f"similar to {held_out.name}, line {line}" if line else ""
 
 
-def _is_distinctive(words: Sequence[str]) -> bool:
-    """Return whether a text is long enough that it occurs twice only because it was copied."""
+def _is_distinctive(words: Collection[str]) -> bool:
+    """Return whether a text, or its set of words, is long enough that it occurs twice only because it was copied."""
     return len(words) >= MIN_WORDS and sum(map(len, words)) >= MIN_LETTERS
 
 

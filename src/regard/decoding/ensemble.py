@@ -24,7 +24,7 @@ class EnsembleMemory(Memory):
     def of(cls, members: Sequence[Memory]) -> Self:
         """Combine the memories of all members, in the order of the decoders."""
         first = members[0]
-        return cls(first.keys, first.values, first.mask, first.final, tuple(members))
+        return cls(first.keys, first.values, first.mask, first.final, members=tuple(members))
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,8 @@ def override_search(config: SearchConfig, options: Mapping[str, Any], top_beams:
     if not 1 <= top_beams <= most:
         raise DecodingError(
             f"top_beams is {top_beams}, but {config.strategy} search finds {most}",
-            fix=f"set top_beams to at least 1 and at most {most}" + (", or raise beam_size" if most > 1 else ""),
+            fix=f"set top_beams to at least 1 and at most {most}"
+            + (", or raise beam_size" if most > 1 or config.strategy == "beam" else ""),
         )
     return config
 

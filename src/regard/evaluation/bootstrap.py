@@ -6,8 +6,10 @@ one set of resamples, and an interval has two bounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,8 +34,8 @@ class BootstrapInterval:
         value: The score on the whole test set.
         low: Lower bound of the interval.
         high: Upper bound of the interval.
-        p: Two-sided p-value of the paired bootstrap test against the best system: the probability of a difference at
-            least this large by chance. None for the best system.
+        p: Two-sided p-value of the paired bootstrap test (or McNemar's test) against the best system: the probability
+            of a difference at least this large by chance. None for the best system.
     """
 
     value: float
@@ -77,11 +79,7 @@ def paired_bootstrap(
         for name, hypotheses in systems.items()
     }
     values = {name: _score(metric, sentences.sum(0)) for name, sentences in statistics.items()}
-    scores: dict[str, list[float]] = {name: [] for name in systems}
-    for counts in _resample(len(references), samples, seed):
-        for name, sentences in statistics.items():
-            scores[name] += [_score(metric, sums) for sums in counts @ sentences]
-    resampled: dict[str, Floats] = {name: np.array(values) for name, values in scores.items()}
+    resampled = _resampled_scores(statistics, partial(_score, metric), samples, seed)
     best = (min if lower_is_better else max)(values, key=lambda name: values[name])
     return {
         name: BootstrapInterval(
@@ -91,6 +89,69 @@ def paired_bootstrap(
         )
         for name, value in values.items()
     }
+
+
+def compare_shares(
+    hits: Mapping[str, Sequence[bool]], *, samples: int = SAMPLES, seed: int = SEED
+) -> dict[str, BootstrapInterval]:
+    """Return each system's share of hits, 0 to 1, with its bootstrap interval, and test each against the best system.
+
+    The test is McNemar's (1947), exact: of the sentences that only one of two systems hits, it is the two-sided
+    probability of a split between them at least this uneven. Unlike a bootstrap, it is valid for few such sentences.
+
+    Args:
+        hits: (N,) for each system, whether each sentence is a hit, such as an exact match.
+        samples: Number of bootstrap resamples.
+        seed: Seed of the resampling.
+
+    Raises:
+        DataError: There is no system or no sentence, or the systems have different numbers of sentences.
+    """
+    lengths = {len(is_hit) for is_hit in hits.values()}
+    if len(lengths) != 1 or lengths == {0}:
+        raise DataError("there is nothing to compare", fix="give each system the same sentences, at least one")
+    (sentences,) = lengths
+    statistics: dict[str, Floats] = {name: np.array(is_hit, dtype=np.float64)[:, None] for name, is_hit in hits.items()}
+    resampled = _resampled_scores(statistics, lambda sums: float(sums[0]) / sentences, samples, seed)
+    best = max(hits, key=lambda name: sum(hits[name]))
+    return {
+        name: BootstrapInterval(
+            sum(is_hit) / sentences,
+            *_bounds(resampled[name]),
+            None if name == best else _mcnemar(hits[best], is_hit),
+        )
+        for name, is_hit in hits.items()
+    }
+
+
+def _mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
+    """Return the two-sided p-value of McNemar's exact test."""
+    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
+    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
+    total = only_first + only_second
+    ways = tail = 1  # of choosing `count` of the sentences, and of choosing that many or fewer
+    for count in range(1, min(only_first, only_second) + 1):
+        ways = ways * (total - count + 1) // count
+        tail += ways
+    return min(1.0, float(Fraction(2 * tail, 2**total)))
+
+
+def _resampled_scores(
+    statistics: Mapping[str, Floats], score: Callable[[Floats], float], samples: int, seed: int
+) -> dict[str, Floats]:
+    """Return (samples,) scores of each system, of resamples that all systems share.
+
+    Args:
+        statistics: (N, statistics) of each system, whose sums over sentences determine its score.
+        score: Returns the score of such sums.
+        samples: Number of bootstrap resamples.
+        seed: Seed of the resampling.
+    """
+    scores: dict[str, list[float]] = {name: [] for name in statistics}
+    for counts in _resample(len(next(iter(statistics.values()))), samples, seed):
+        for name, sentences in statistics.items():
+            scores[name] += [score(sums) for sums in counts @ sentences]
+    return {name: np.array(values) for name, values in scores.items()}
 
 
 def _resample(sentences: int, samples: int, seed: int) -> Iterator[Floats]:

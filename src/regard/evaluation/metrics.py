@@ -56,7 +56,7 @@ def measure(
         DataError: There are no lines, or their numbers differ.
     """
     _check_lines(hypotheses, references)
-    words = _word_bleu(target_language, tokenized=tokenized)
+    words = word_bleu(target_language, tokenized=tokenized)
     metrics: dict[str, Metric] = {"bleu": words, "chrf": CHRF(), "ter": TER()}
     scores = {name: float(metric.corpus_score(hypotheses, [references]).score) for name, metric in metrics.items()}
     return Quality(
@@ -101,16 +101,19 @@ def exact_match(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     return sum(map(str.__eq__, hypotheses, references)) / len(references)
 
 
-def exact_in_top(n_best: Sequence[Sequence[str]], references: Sequence[str], count: int) -> float:
-    """Return the share of references, 0 to 1, that equal one of their `count` best hypotheses.
+def hits_in_top(n_best: Sequence[Sequence[str]], references: Sequence[str], count: int) -> list[bool]:
+    """Return whether each reference equals one of its `count` best hypotheses, character by character.
 
     Args:
-        n_best: The hypotheses of each source, best first.
-        references: The reference of each source.
+        n_best: (N,) the hypotheses of each source, best first.
+        references: (N,) the reference of each source.
         count: How many hypotheses of each source count.
+
+    Raises:
+        DataError: There are no references, or their number differs from that of the sources.
     """
     _check_lines(n_best, references)
-    return sum(ref in hypotheses[:count] for hypotheses, ref in zip(n_best, references, strict=True)) / len(references)
+    return [reference in hypotheses[:count] for hypotheses, reference in zip(n_best, references, strict=True)]
 
 
 def wer(hypotheses: Sequence[str], references: Sequence[str]) -> float:
@@ -140,13 +143,19 @@ def bleu_metric(references: Sequence[str], *, target_language: str = "", tokeniz
     """Return BLEU of words, or of characters if no reference has four words. Its signature says which.
 
     Without a 4-gram in the references, BLEU of words is always 0. Tokenized text is always counted in its tokens.
+
+    Args:
+        references: The references of the test set.
+        target_language: Language code that selects the BLEU tokenizer.
+        tokenized: The text is already split into tokens.
     """
-    metric = _word_bleu(target_language, tokenized=tokenized)
+    metric = word_bleu(target_language, tokenized=tokenized)
     short = all(len(metric.tokenizer(reference).split()) < metric.max_ngram_order for reference in references)
     return BLEU(tokenize="char", force=True) if short and not tokenized else metric
 
 
-def _word_bleu(target_language: str, *, tokenized: bool) -> BLEU:
+def word_bleu(target_language: str, *, tokenized: bool = False) -> BLEU:
+    """Return BLEU of words, as `measure` computes it. `bleu_metric` describes the arguments."""
     tokenizer = "none" if tokenized else BLEU_TOKENIZERS.get(base_code(target_language), "13a")
     return BLEU(tokenize=tokenizer, force=True)  # force: no warning on stderr
 

@@ -19,6 +19,7 @@ class TestSet:
         pairs_read: Pairs of the files, including those without text; 0 if unknown.
         gold: (N,) gold alignments, None for a pair that has none; None if there are no gold alignments at all.
         notes: What else the files have, as sentences.
+        labels: (N,) the label of each pair, such as its domain; None if there are no labels.
     """
 
     name: str
@@ -28,6 +29,7 @@ class TestSet:
     pairs_read: int = 0
     gold: tuple[GoldAlignment | None, ...] | None = None
     notes: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.sources)

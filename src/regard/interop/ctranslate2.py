@@ -24,7 +24,7 @@ from regard.checkpoints.checkpoint import Checkpoint
 from regard.contract import Seq2Seq
 from regard.decoding.shortlist import Shortlist
 from regard.errors import CheckpointError, ConfigError
-from regard.interop.export_folder import new_folder
+from regard.interop.export_folder import new_folder, refuse_copying
 from regard.interop.pieces import plain_text_model, refuse_columns, written_forms
 from regard.models import modern, transformer2017
 from regard.nn.position import sinusoid
@@ -54,6 +54,7 @@ def export_ctranslate2(checkpoint: Checkpoint, out: Path, shortlist: Shortlist |
     """
     refuse_columns(checkpoint.tokenizers, "ctranslate2")
     config = checkpoint.config.model
+    refuse_copying(config, "ctranslate2")
     specs = _specs()
     state = {name: tensor.float() for name, tensor in checkpoint.model.state_dict().items()}
     if isinstance(config, transformer2017.Config):

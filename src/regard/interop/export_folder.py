@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from regard.config.schema import ModelConfig
 from regard.errors import CheckpointError, raise_on_os_error
 from regard.files import atomic_folder, remove_leftovers
 
@@ -32,6 +33,21 @@ def new_folder(out: Path) -> Iterator[Path]:
             )
         with atomic_folder(out) as temporary:
             yield temporary
+
+
+def refuse_copying(config: ModelConfig, where: str) -> None:
+    """Raise CheckpointError if a model copies source tokens, for a format that has no such layer.
+
+    Args:
+        config: The [model] section of the run.
+        where: The format, for the message.
+    """
+    if config.copies_source:
+        raise CheckpointError(
+            "the model copies source tokens (`model.copy_attention`), which this format does not support",
+            where=where,
+            fix="export to ONNX, or train without `copy_attention`",
+        )
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from regard.checkpoints.checkpoint import Checkpoint
 from regard.errors import CheckpointError
-from regard.interop.export_folder import new_folder, write_json
+from regard.interop.export_folder import new_folder, refuse_copying, write_json
 from regard.interop.pieces import plain_text_model, refuse_columns, written_forms
 from regard.interop.weights import to_marian, weight_mappings
 from regard.models.transformer2017 import Config
@@ -54,6 +54,7 @@ def export_marian(checkpoint: Checkpoint, out: Path) -> str:
             where="marian",
             fix="train transformer2017, or export to CTranslate2, which supports modern too",
         )
+    refuse_copying(config, "marian")
     with new_folder(out) as folder:
         _write_tokenizers(folder, checkpoint.tokenizers)
         _write_configs(folder, checkpoint, config)

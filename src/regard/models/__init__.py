@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from regard.config.schema import ModelConfig
+from regard.config.schema import COPYING_NEEDS_JOINT, ModelConfig
 from regard.contract import Seq2Seq, VocabularySizes
+from regard.errors import ConfigError
 from regard.models import (
     bahdanau2014,
     bytenet2016,
@@ -77,13 +78,28 @@ ARCHITECTURES: Mapping[str, Architecture] = WithPlugins("architectures", _PAPERS
 
 
 def build_model(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:
-    """A model of fresh weights as the config says, drawn from torch's default generator."""
+    """Return a model with new weights, drawn from PyTorch's default generator.
+
+    Raises:
+        ConfigError: The model copies source tokens, and the vocabulary is not joint.
+    """
+    _check_vocabulary(config, vocabularies)
     return ARCHITECTURES[config.architecture].build(config, vocabularies)
 
 
 def build_on_meta(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:
-    """Build a model on the meta device: its weights have shapes, but no memory and no values."""
+    """Build a model on the meta device: its weights have shapes, but no memory and no values.
+
+    Raises:
+        ConfigError: The model copies source tokens, and the vocabulary is not joint.
+    """
+    _check_vocabulary(config, vocabularies)
     return ARCHITECTURES[config.architecture].build_on_meta(config, vocabularies)
+
+
+def _check_vocabulary(config: ModelConfig, vocabularies: VocabularySizes) -> None:
+    if config.copies_source and not vocabularies.joint:
+        raise ConfigError(COPYING_NEEDS_JOINT, where="model.copy_attention", fix="share the vocabulary, or do not copy")
 
 
 def build_uninitialized(config: ModelConfig, vocabularies: VocabularySizes) -> Seq2Seq:

@@ -8,7 +8,8 @@ State (A.2.2):      s_i = a gated unit over y_{i-1}, s_{i-1} and c_i
 Output (A.2.2):     t~_i = U_o s_{i-1} + V_o E y_{i-1} + C_o c_i;  t_i = maxout over pairs of t~_i;  logits = W_o t_i
 
 The paper omits biases from its equations "to increase readability"; here each sum has one.
-Dropout on embeddings and on t_i is an addition; it is off in the paper's preset.
+Dropout on embeddings and on t_i is an addition; it is off in the paper's preset. So is `copy_attention`
+(regard.nn.copying), whose gate reads s_{i-1}, as the output does.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config.schema import MAX_WIDTH, ModelConfig
+from regard.config.schema import COPY_ATTENTION, MAX_WIDTH, ModelConfig
 from regard.contract import DecoderOutput, Encoder, Memory, Seq2Seq, State, StepFeatures, VocabularySizes
 from regard.nn.attention import AdditiveScore, Annotations
+from regard.nn.copying import CopyingDecoder
 from regard.nn.dropout import Dropout
 from regard.nn.embedding import token_embedding, zero_padding
 from regard.nn.modules import Linear
-from regard.nn.output_layer import OutputLayerDecoder
 from regard.nn.recurrent import GatedUnit, init_orthogonal_, scan
 
 
@@ -42,6 +43,7 @@ class Config(ModelConfig):
     maxout_size: int = Field(500, ge=1, le=MAX_WIDTH, description="Maxout units, each over two inputs (l).")
     init_std: float = Field(0.01, gt=0, description="Standard deviation of the initial weights that are not recurrent.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on embeddings and on the maxout units.")
+    copy_attention: bool = COPY_ATTENTION
 
 
 def paper() -> Config:
@@ -85,7 +87,7 @@ class RNNsearchEncoder(Encoder):
         forward = scan(self.forward_unit, self.forward_input, embedded, mask)  # (B, S, n)
         backward = scan(self.backward_unit, self.backward_input, embedded, mask, backward=True)  # (B, S, n)
         annotations = torch.cat((forward, backward), dim=-1)  # (B, S, 2n)
-        return Memory(keys=annotations, values=annotations, mask=mask, final=(backward[:, 0],))
+        return Memory(keys=annotations, values=annotations, mask=mask, final=(backward[:, 0],), tokens=tokens)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class RNNsearchState(State):
     source: Annotations
 
 
-class RNNsearchDecoder(OutputLayerDecoder[RNNsearchState]):
+class RNNsearchDecoder(CopyingDecoder[RNNsearchState]):
     """A gated unit that attends to the source before each word."""
 
     def __init__(self, config: Config, vocabulary_size: int) -> None:
@@ -114,10 +116,13 @@ class RNNsearchDecoder(OutputLayerDecoder[RNNsearchState]):
         self.out_word = Linear(m, 2 * maxout, bias=False)  # V_o
         self.out_context = Linear(2 * n, 2 * maxout, bias=False)  # C_o
         self.output = Linear(maxout, vocabulary_size)  # W_o
+        if config.copy_attention:
+            self.enable_copying(features_size=maxout, context_size=2 * n, state_size=n, word_size=m)
 
     def init_state(self, memory: Memory) -> RNNsearchState:
         """Return s_0 = tanh(W_s backward_1)."""
-        return RNNsearchState(torch.tanh(self.start(memory.final[0])), Annotations.of(memory, self.score))
+        source = Annotations.of(memory, self.score, copies=self.copy_gate is not None)
+        return RNNsearchState(torch.tanh(self.start(memory.final[0])), source)
 
     def _maxout(self, hidden: Tensor, word: Tensor, context: Tensor) -> Tensor:
         linear = self.out_state(hidden) + self.out_word(word) + self.out_context(context)  # t~_i (..., 2l)
@@ -131,6 +136,7 @@ class RNNsearchDecoder(OutputLayerDecoder[RNNsearchState]):
         context, weights = state.source.attend(state.hidden, self.score)  # c_i (N, 2n), a_i (N, S)
         hidden = self.unit(self.word_input(word) + self.context_input(context), state.hidden)  # s_i (N, n)
         features = self._maxout(state.hidden, word, context)  # (N, l)
+        features = self.with_copying(features, weights, state.hidden, word, state.source.copied)
         return StepFeatures(features, RNNsearchState(hidden, state.source), weights if with_attention else None)
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
@@ -147,8 +153,10 @@ class RNNsearchDecoder(OutputLayerDecoder[RNNsearchState]):
             contexts.append(context)
             attention.append(weights)
             hidden = self.unit(word_input + self.context_input(context), hidden)
-        features = self._maxout(torch.stack(states, 1), words, torch.stack(contexts, 1))  # (B, T, l)
-        return DecoderOutput(features, torch.stack(attention, 1) if with_attention else None)
+        before, weights = torch.stack(states, 1), torch.stack(attention, 1)  # (B, T, n), (B, T, S)
+        features = self._maxout(before, words, torch.stack(contexts, 1))  # (B, T, l)
+        features = self.with_copying(features, weights, before, words, state.source.copied)
+        return DecoderOutput(features, weights if with_attention else None)
 
 
 def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:

@@ -17,7 +17,7 @@ Deviations: the cell is torch.nn.LSTM's, with biases and with tanh(c) in its out
 Quantized inference (section 6) is left out: limits on cell states, on the outputs of layers and on logits. Source and
 target have separate embeddings even if they share a vocabulary: the paper shares wordpieces and does not mention
 tables. Dropout (section 8.3, after Zaremba et al.) acts on the input of each LSTM layer, next to the residual
-connection, and on y_i.
+connection, and on y_i. `copy_attention` (regard.nn.copying) is an addition; its gate reads y_i.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from regard.config.schema import MAX_LAYERS, MAX_WIDTH, ModelConfig
+from regard.config.schema import COPY_ATTENTION, MAX_LAYERS, MAX_WIDTH, ModelConfig
 from regard.contract import DecoderOutput, Encoder, Memory, Seq2Seq, State, StepFeatures, VocabularySizes
 from regard.nn.attention import AdditiveScore, Annotations
+from regard.nn.copying import CopyingDecoder
 from regard.nn.dropout import Dropout
 from regard.nn.embedding import token_embedding, zero_padding
 from regard.nn.lstm import LSTMCellStep, LSTMState, init_uniform_, reverse_sequences, run_lstm
 from regard.nn.modules import Linear, ModuleList
-from regard.nn.output_layer import OutputLayerDecoder
 
 FIRST_RESIDUAL_LAYER = 2  # the third layer, counted from 0
 
@@ -58,6 +58,7 @@ class Config(ModelConfig):
     dropout: float = Field(
         0.2, ge=0, lt=1, description="Dropout on the input of each LSTM layer and on the top layer's output."
     )
+    copy_attention: bool = COPY_ATTENTION
 
 
 def paper() -> Config:
@@ -116,7 +117,7 @@ class GnmtEncoder(Encoder):
         for index, layer in enumerate(self.layers, 1):
             output, _ = run_lstm(layer, self.dropout(x))
             x = output + x if index >= FIRST_RESIDUAL_LAYER else output  # (B, S, D)
-        return Memory(keys=x, values=x, mask=mask)
+        return Memory(keys=x, values=x, mask=mask, tokens=tokens)
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class GnmtState(State):
     source: Annotations
 
 
-class GnmtDecoder(OutputLayerDecoder[GnmtState]):
+class GnmtDecoder(CopyingDecoder[GnmtState]):
     """The bottom layer attends to the source; every layer reads the context."""
 
     def __init__(self, config: Config, vocabulary_size: int) -> None:
@@ -143,11 +144,14 @@ class GnmtDecoder(OutputLayerDecoder[GnmtState]):
             nn.LSTM(size + context_size, size, batch_first=True) for _ in range(1, config.decoder_layers)
         )
         self.output = Linear(size, vocabulary_size, bias=False)  # W_s
+        if config.copy_attention:
+            self.enable_copying(size, context_size, state_size=size, word_size=config.embedding_size)
 
     def init_state(self, memory: Memory) -> GnmtState:
         """Return zeros."""
         zeros = memory.values.new_zeros(memory.values.size(0), self.bottom.hidden_size)
-        return GnmtState(((zeros, zeros),) * (len(self.layers) + 1), Annotations.of(memory, self.score))
+        source = Annotations.of(memory, self.score, copies=self.copy_gate is not None)
+        return GnmtState(((zeros, zeros),) * (len(self.layers) + 1), source)
 
     def _run_upper_layers(
         self, x: Tensor, contexts: Tensor, states: tuple[LSTMState, ...]
@@ -163,11 +167,14 @@ class GnmtDecoder(OutputLayerDecoder[GnmtState]):
     def advance(self, tokens: Tensor, state: GnmtState, *, with_attention: bool = False) -> StepFeatures[GnmtState]:
         """Feed one word (N,). Attention is computed from the bottom layer's output before it."""
         context, weights = state.source.attend(state.layers[0][0], self.score)  # a_i (N, D), (N, S)
-        x = self.dropout(torch.cat((self.embedding(tokens), context), dim=-1)).unsqueeze(1)
+        word = self.embedding(tokens)  # (N, embedding)
+        x = self.dropout(torch.cat((word, context), dim=-1)).unsqueeze(1)
         x, bottom = run_lstm(self.bottom, x, state=state.layers[0])
         x, upper = self._run_upper_layers(x, context.unsqueeze(1), state.layers[1:])
+        x = x.squeeze(1)  # y_i (N, D)
+        features = self.with_copying(x, weights, x, word, state.source.copied)
         next_state = GnmtState((bottom, *upper), state.source)
-        return StepFeatures(x.squeeze(1), next_state, weights if with_attention else None)
+        return StepFeatures(features, next_state, weights if with_attention else None)
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """Run the bottom layer step by step, and its products with words and the other layers for all steps at once."""
@@ -184,8 +191,10 @@ class GnmtDecoder(OutputLayerDecoder[GnmtState]):
             outputs.append(bottom[0])
             contexts.append(context)
             attention.append(weights)
-        features, _ = self._run_upper_layers(torch.stack(outputs, 1), torch.stack(contexts, 1), state.layers[1:])
-        return DecoderOutput(features, torch.stack(attention, 1) if with_attention else None)
+        x, _ = self._run_upper_layers(torch.stack(outputs, 1), torch.stack(contexts, 1), state.layers[1:])
+        attended = torch.stack(attention, 1)  # (B, T, S)
+        features = self.with_copying(x, attended, x, words, state.source.copied)
+        return DecoderOutput(features, attended if with_attention else None)
 
 
 def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:

@@ -23,8 +23,8 @@ open. A local window is a mask on scores over the whole source, which for senten
 has a full W_a, where the paper's experiments use the identity for its part on k_s. scaled_dot, dot / sqrt(d), is not in
 the paper (Vaswani et al. 2017). The paper's location score, which it drops, is left out. torch.nn.LSTM has two biases
 per gate. Unknown words are not replaced: the paper's unk replacement (section 4.2), which copies them from the source
-by attention, is left out. Dropout (Zaremba et al., as cited) acts on the input of each LSTM layer and on h~, which is
-fed after dropout.
+by attention, is left out. `copy_attention` (regard.nn.copying), which copies any token, is not in the paper; its gate
+reads h. Dropout (Zaremba et al., as cited) acts on the input of each LSTM layer and on h~, which is fed after dropout.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from regard.config.names import NameOf
-from regard.config.schema import MAX_LAYERS, MAX_POSITIONS, MAX_WIDTH, ModelConfig
+from regard.config.schema import COPY_ATTENTION, MAX_LAYERS, MAX_POSITIONS, MAX_WIDTH, ModelConfig
 from regard.contract import DecoderOutput, Encoder, Memory, Seq2Seq, State, StepFeatures, VocabularySizes
 from regard.nn.attention import SCORES, Annotations, masked_softmax
+from regard.nn.copying import CopyingDecoder
 from regard.nn.dropout import Dropout
 from regard.nn.embedding import token_embedding, zero_padding
 from regard.nn.lstm import LSTMCellStep, LSTMStack, LSTMState, init_uniform_, reverse_sequences
 from regard.nn.modules import Linear
-from regard.nn.output_layer import OutputLayerDecoder
 
 
 class Config(ModelConfig):
@@ -76,6 +76,7 @@ class Config(ModelConfig):
     dropout: float = Field(
         0.2, ge=0, lt=1, description="Dropout on the input of each LSTM layer and on the attentional vector."
     )
+    copy_attention: bool = COPY_ATTENTION
 
 
 def paper() -> Config:
@@ -121,7 +122,8 @@ class LuongEncoder(Encoder):
         outputs, states = self.stack(embedded, mask=mask)
         if self.reverse_source:
             outputs = reverse_sequences(outputs, words)
-        return Memory(keys=outputs, values=outputs, mask=mask, final=tuple(part for state in states for part in state))
+        final = tuple(part for state in states for part in state)
+        return Memory(keys=outputs, values=outputs, mask=mask, final=final, tokens=tokens)
 
 
 class Attention(nn.Module):
@@ -186,7 +188,7 @@ class LuongState(State):
     source: Annotations
 
 
-class LuongDecoder(OutputLayerDecoder[LuongState]):
+class LuongDecoder(CopyingDecoder[LuongState]):
     """A stack of LSTMs that attends to the source after each word, and may feed the result to the next step."""
 
     def __init__(self, config: Config, vocabulary_size: int) -> None:
@@ -201,12 +203,15 @@ class LuongDecoder(OutputLayerDecoder[LuongState]):
         self.attention = Attention(config)
         self.combine = Linear(2 * size, size, bias=False)  # W_c
         self.output = Linear(size, vocabulary_size, bias=False)  # W_s
+        if config.copy_attention:
+            self.enable_copying(size, context_size=size, state_size=size, word_size=config.embedding_size)
 
     def init_state(self, memory: Memory) -> LuongState:
         """Return the encoder's last states, and zeros for h~."""
         layers = tuple(zip(memory.final[::2], memory.final[1::2], strict=True))
         fed = torch.zeros_like(memory.final[0]) if self.input_feeding else None
-        return LuongState(layers, fed, 0, Annotations.of(memory, self.attention.score))
+        source = Annotations.of(memory, self.attention.score, copies=self.copy_gate is not None)
+        return LuongState(layers, fed, 0, source)
 
     def _attend(self, top: Tensor, source: Annotations, steps: Tensor) -> tuple[Tensor, Tensor]:
         """Map h (B, T, D) to h~ (B, T, D) and weights (B, T, S)."""
@@ -221,13 +226,13 @@ class LuongDecoder(OutputLayerDecoder[LuongState]):
 
     def advance(self, tokens: Tensor, state: LuongState, *, with_attention: bool = False) -> StepFeatures[LuongState]:
         """Feed one word (N,). Attention is computed from the state after it."""
-        x = self.dropout(self.embedding(tokens))
-        if state.fed is not None:
-            x = torch.cat((x, state.fed), dim=-1)
+        word = self.dropout(self.embedding(tokens))
+        x = word if state.fed is None else torch.cat((word, state.fed), dim=-1)
         top, layers = self.stack(x.unsqueeze(1), states=state.layers)
-        features, weights = self._attend_step(top.squeeze(1), state.source, state.steps)
-        fed = features if self.input_feeding else None
-        next_state = LuongState(layers, fed, state.steps + 1, state.source)
+        top = top.squeeze(1)  # h (N, D)
+        attentional, weights = self._attend_step(top, state.source, state.steps)
+        features = self.with_copying(attentional, weights, top, word, state.source.copied)
+        next_state = LuongState(layers, attentional if self.input_feeding else None, state.steps + 1, state.source)
         return StepFeatures(features, next_state, weights if with_attention else None)
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
@@ -238,7 +243,8 @@ class LuongDecoder(OutputLayerDecoder[LuongState]):
             return self._run_with_input_feeding(words, state, state.fed, with_attention)
         top, _ = self.stack(words, states=state.layers)
         steps = torch.arange(1, top.size(1) + 1, device=top.device)
-        features, weights = self._attend(top, state.source, steps)
+        attentional, weights = self._attend(top, state.source, steps)
+        features = self.with_copying(attentional, weights, top, words, state.source.copied)
         return DecoderOutput(features, weights if with_attention else None)
 
     def _run_with_input_feeding(
@@ -248,16 +254,22 @@ class LuongDecoder(OutputLayerDecoder[LuongState]):
             LSTMCellStep(layer, 0 if index else words.size(-1)) for index, layer in enumerate(self.stack.layers)
         )
         layers = list(state.layers)
-        features: list[Tensor] = []
+        tops: list[Tensor] = []
+        attentional: list[Tensor] = []
         attention: list[Tensor] = []
         for position, word_gates in enumerate(bottom.project_known(words).unbind(1)):
             layers[0] = bottom(word_gates, fed, layers[0])
             for index, step in enumerate(upper, 1):
                 layers[index] = step(step.bias, self.stack.dropout(layers[index - 1][0]), layers[index])
             fed, weights = self._attend_step(layers[-1][0], state.source, position)
-            features.append(fed)
+            tops.append(layers[-1][0])
+            attentional.append(fed)
             attention.append(weights)
-        return DecoderOutput(torch.stack(features, 1), torch.stack(attention, 1) if with_attention else None)
+        weights = torch.stack(attention, 1)  # (B, T, S)
+        features = self.with_copying(
+            torch.stack(attentional, 1), weights, torch.stack(tops, 1), words, state.source.copied
+        )
+        return DecoderOutput(features, weights if with_attention else None)
 
 
 def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:

@@ -12,6 +12,7 @@ Recurrence:      with decoder = "ssru", an SSRU (Kim et al. 2019, D19-5632) repl
 Embeddings:      one matrix for source, target and output, multiplied by sqrt(d) in the input; with two vocabularies,
                  one for target and output.
 Dropout:         on the output of each sub-layer and on embeddings.
+Copying:         with `copy_attention`, a pointer-generator (regard.nn.copying, regard.nn.transformer).
 
 Only the forget gate of the SSRU has a bias. Initial weights are N(0, 1 / inputs). Those that write into the residual
 stream are divided by the square root of their number (Radford et al. 2019, section 2.3), so that its scale does not
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from regard.config.schema import MAX_HEADS, MAX_LAYERS, MAX_WIDTH, ModelConfig
+from regard.config.schema import COPY_ATTENTION, MAX_HEADS, MAX_LAYERS, MAX_WIDTH, ModelConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.nn.attention_memory import KeysValues, SequenceMemory, SourceMemory
 from regard.nn.dropout import Dropout
@@ -62,6 +63,7 @@ class Config(ModelConfig):
         "attention", description="How a target position reads those before it: self-attention or a recurrence (SSRU)."
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout on the output of each sub-layer and on embeddings.")
+    copy_attention: bool = COPY_ATTENTION
 
     @model_validator(mode="after")
     def _check_heads(self) -> Config:
@@ -231,6 +233,7 @@ def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:
         Norm(config.hidden_size),
         head_size=head_size,
         is_recurrent=config.decoder == "ssru",
+        copies=config.copy_attention,
     )
     for stack, sublayers in ((encoder, 2 * config.encoder_layers), (decoder, 3 * config.decoder_layers)):
         for name, module in stack.named_modules():

@@ -11,7 +11,7 @@ target and output share a matrix.
 
 Marian's Transformers (Junczys-Dowmunt et al. 2018, P18-4020), which regard imports, differ from the paper's in two
 options: `activation = "silu"` is x sigmoid(x) instead of max(0, x), and `output_bias` adds a bias to the logits.
-The defaults are the paper's.
+The defaults are the paper's. `copy_attention` (regard.nn.copying, regard.nn.transformer) is an addition, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from regard.config.schema import MAX_HEADS, MAX_LAYERS, MAX_WIDTH, ModelConfig
+from regard.config.schema import COPY_ATTENTION, MAX_HEADS, MAX_LAYERS, MAX_WIDTH, ModelConfig
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.nn.attention_memory import SequenceMemory, SourceMemory
 from regard.nn.dropout import Dropout
@@ -55,11 +55,14 @@ class Config(ModelConfig):
     )
     activation: Literal["relu", "silu"] = Field("relu", description="Activation inside the feed-forward network.")
     output_bias: bool = Field(False, description="Add a bias per target token to the logits.")
+    copy_attention: bool = COPY_ATTENTION
 
     @model_validator(mode="after")
-    def _check_heads(self) -> Config:
+    def _check_settings(self) -> Config:
         if self.hidden_size % self.num_heads:
             raise ValueError(f"num_heads ({self.num_heads}) must divide hidden_size ({self.hidden_size})")
+        if self.copy_attention and self.output_bias:
+            raise ValueError("copy_attention and output_bias cannot be combined: set `output_bias = false`")
         return self
 
 
@@ -151,12 +154,19 @@ def build(config: Config, vocabulary_sizes: VocabularySizes) -> Seq2Seq:
     encoder_layers = (EncoderLayer(config) for _ in range(config.encoder_layers))
     encoder = TransformerEncoder(source_embedding, encoder_layers, head_size=head_size)
     decoder_layers = (DecoderLayer(config) for _ in range(config.decoder_layers))
-    decoder = TransformerDecoder(target_embedding, decoder_layers, head_size=head_size, output_bias=config.output_bias)
+    decoder = TransformerDecoder(
+        target_embedding,
+        decoder_layers,
+        head_size=head_size,
+        output_bias=config.output_bias,
+        copies=config.copy_attention,
+    )
     model = Seq2Seq(encoder, decoder)
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=config.hidden_size**-0.5)
     zero_padding(model)

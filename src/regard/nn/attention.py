@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.contract import Memory, PerSource
+from regard.nn.copying import CopySource
 from regard.nn.modules import Linear
 from regard.plugins.registry import WithPlugins
 
@@ -119,16 +120,19 @@ class Annotations(PerSource):
         projected: (B, S, ...) the keys as the score projects them.
         values: (B, S, D) what is averaged.
         mask: (B, S), True at real positions.
+        copied: What a decoder that copies also needs.
     """
 
     projected: Tensor
     values: Tensor
     mask: Tensor
+    copied: CopySource | None = None
 
     @classmethod
-    def of(cls, memory: Memory, score: Score) -> Annotations:
-        """Project the encoder's output for a score."""
-        return cls(score.project(memory.keys), memory.values, memory.mask)
+    def of(cls, memory: Memory, score: Score, *, copies: bool = False) -> Annotations:
+        """Project the encoder's output for a score, of a decoder that `copies` source tokens or does not."""
+        copied = CopySource.of(memory) if copies else None
+        return cls(score.project(memory.keys), memory.values, memory.mask, copied)
 
     def attend(self, queries: Tensor, score: Score) -> tuple[Tensor, Tensor]:
         """Attend from one query per row, (N, Q): return contexts (N, D) and weights (N, S)."""

@@ -155,7 +155,13 @@ class PaddedSource(SourceMemory):
 
 
 class PackedSource(SourceMemory):
-    """Packed sources of packed targets: N is 1."""
+    """Packed sources of packed targets: N is 1.
+
+    Attributes:
+        with_weights: Store the attention weights of the first head, unpacked, in `weights`: (B, 1, T, S).
+    """
+
+    with_weights = False
 
     def __init__(self, projected: KeysValues, target: Packing, source: Packing) -> None:
         self.projected, self.target, self.source = projected, target, source
@@ -163,4 +169,8 @@ class PackedSource(SourceMemory):
     def attend(self, queries: Tensor) -> Tensor:
         """Attend to the source of the same pair."""
         keys, values = self.projected.keys, self.projected.values
+        if self.with_weights:
+            first_query = self.target.unpack(queries[:, :, 0]).unsqueeze(2)  # (B, T, 1, W)
+            first_key = self.source.unpack(keys[:, :, 0]).unsqueeze(2)  # (B, S, 1, W)
+            self.weights = attention_weights(first_query, first_key, self.source.mask)
         return attend_packed(queries, keys, values, self.target.starts, self.source.starts, causal=False)

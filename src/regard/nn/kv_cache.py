@@ -19,6 +19,7 @@ from torch import Tensor
 from regard.contract import PerSource, State
 from regard.nn.attention_memory import KeysValues, PaddedSource, Positions, Recurrence, SequenceMemory
 from regard.nn.attention_recorder import active_recorder
+from regard.nn.copying import CopySource
 from regard.nn.kernels.operations import Layer
 from regard.nn.scaled_dot_product import attend, attention_weights
 
@@ -222,14 +223,17 @@ class RecurrentView(StepMemory):
 
 @dataclass(frozen=True)
 class ProjectedSource(PerSource):
-    """The source's mask (B, S), and its keys and values for each layer."""
+    """The source's mask (B, S), its keys and values for each layer, and what a decoder that copies also needs."""
 
     mask: Tensor
     layers: tuple[KeysValues, ...]
+    copied: CopySource | None = None
 
     def memories(self, *, with_weights: bool) -> list[PaddedSource]:
-        """Return a memory for each layer."""
-        return [PaddedSource(projected, self.mask, with_weights=with_weights) for projected in self.layers]
+        """Return a memory for each layer. That of the last one has weights if the decoder copies."""
+        memories = [PaddedSource(projected, self.mask, with_weights=with_weights) for projected in self.layers]
+        memories[-1].with_weights = with_weights or self.copied is not None
+        return memories
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,14 @@ from regard.nn.attention_memory import (
     SourceMemory,
 )
 from regard.nn.attention_recorder import active_recorder
+from regard.nn.copying import CopyingDecoder, CopySource
 from regard.nn.embedding import ScaledEmbedding
 from regard.nn.int8 import NativeLinear
 from regard.nn.kernels import native
 from regard.nn.kv_cache import LayerCache, LayerState, ProjectedSource, RecurrentState, TransformerState
 from regard.nn.modules import ModuleList
 from regard.nn.native_search import NativeDecoder
-from regard.nn.output_layer import OutputLayerDecoder, TiedLinear
+from regard.nn.output_layer import TiedLinear
 from regard.nn.packed_linear import PackedLinear
 from regard.nn.packing import Packing, can_pack, should_pack
 from regard.nn.step_program import POSITION, ROWS, StepProgram
@@ -100,7 +101,7 @@ class TransformerEncoder(Encoder):
             x = packing.unpack(self._run(packing.pack(x), PackedSequence(packing)))
         else:
             x = self._run(x, PaddedSequence(mask.size(1), mask))
-        return Memory(keys=x, values=x, mask=mask)
+        return Memory(keys=x, values=x, mask=mask, tokens=tokens)
 
     def _run(self, x: Tensor, source: SequenceMemory) -> Tensor:
         for layer in self.layers:
@@ -109,8 +110,12 @@ class TransformerEncoder(Encoder):
         return normed
 
 
-class TransformerDecoder(OutputLayerDecoder[TransformerState]):
+class TransformerDecoder(CopyingDecoder[TransformerState]):
     """Layers over the target, a norm if given, and an output layer tied to the embedding.
+
+    To copy (`regard.nn.copying`), it reuses the attention of a single head, the first of the last layer, as Enarvi et
+    al. 2020 (2020.nlpmc-1.4) reuse one of a Transformer's attention distributions: the other heads need not point to
+    what is copied. The gate reads the output of the last layer as s and the embedding with its position as x.
 
     Args:
         embedding: Tokens to vectors; its table is the output layer's too.
@@ -119,6 +124,7 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
         head_size: The size of an attention head, on which it depends whether batches can be packed.
         is_recurrent: The layers have a recurrence instead of self-attention.
         output_bias: Add a bias to the logits.
+        copies: Copy source tokens. Not together with `output_bias`.
     """
 
     def __init__(
@@ -130,6 +136,7 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
         head_size: int,
         is_recurrent: bool = False,
         output_bias: bool = False,
+        copies: bool = False,
     ) -> None:
         super().__init__()
         self.vocabulary_size = embedding.table.num_embeddings
@@ -141,10 +148,17 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
         self.norm = norm or nn.Identity()
         self.bias = nn.Parameter(torch.zeros(self.vocabulary_size)) if output_bias else None
         self.step_program: StepProgram | None = None  # of the layers
+        if copies:
+            assert not output_bias
+            size = embedding.table.embedding_dim
+            self.enable_copying(features_size=size, context_size=size, state_size=size, word_size=size)
 
     def record_step(self, memory: Memory) -> None:
-        """Record a step for frozen weights, if native kernels compute all of it, with an encoder's output as source."""
-        if not native.supports_inference(memory.values):
+        """Record a step for frozen weights, if native kernels compute all of it, with an encoder's output as source.
+
+        They compute no attention weights, which copying needs.
+        """
+        if not native.supports_inference(memory.values) or self.copy_gate is not None:
             return
         sentences, size = len(memory.mask), self.embedding.table.embedding_dim
         draw, state = torch.Generator().manual_seed(1), self.init_state(memory)
@@ -175,7 +189,8 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
 
     def init_state(self, memory: Memory) -> TransformerState:
         """Project the source for every layer; there is no target yet."""
-        source = ProjectedSource(memory.mask, self._project(memory.values))
+        copied = None if self.copy_gate is None else CopySource.of(memory)
+        source = ProjectedSource(memory.mask, self._project(memory.values), copied)
         layers: Iterable[LayerState]
         if self.is_recurrent:
             hidden = memory.values.new_zeros(memory.values.size(0), memory.values.size(2))  # (B, D)
@@ -194,24 +209,39 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
         sources = state.source.memories(with_weights=with_attention)
         program = self.step_program
         run = program.run if program is not None and program.can_run(x, sources) else self._run
-        features = run(x, targets, sources).flatten(0, 1)  # (N, D)
-        attention = _mean_weights(sources)  # (B, N / B, S)
-        return StepFeatures(features, state.end_step(targets), None if attention is None else attention.flatten(0, 1))
+        features = run(x, targets, sources)  # (B, N / B, D)
+        features = self._with_copying(features, x, sources, state.source.copied).flatten(0, 1)  # (N, F)
+        attention = _mean_weights(sources).flatten(0, 1) if with_attention else None  # (N, S)
+        return StepFeatures(features, state.end_step(targets), attention)
 
     def forward(self, tokens: Tensor, memory: Memory, *, with_attention: bool = False) -> DecoderOutput:
         """Decode all positions at once: (B, T) to features (B, T, D), which may be 0 in the padding."""
         x = self.embedding(tokens)
         target_mask = tokens.ne(PAD)
+        copied = None if self.copy_gate is None else CopySource.of(memory)
         if not with_attention and should_pack(x, self.head_size, target_mask, memory.mask):
             target, source = Packing.of(target_mask), Packing.of(memory.mask)
             packed = [
                 PackedSource(projected, target, source) for projected in self._project(source.pack(memory.values))
             ]
-            x = self._run(target.pack(x), [PackedSequence(target, causal=True)] * len(self.layers), packed)
-            return DecoderOutput(target.unpack(x))
-        sources = ProjectedSource(memory.mask, self._project(memory.values)).memories(with_weights=with_attention)
-        x = self._run(x, [PaddedSequence(x.size(1), causal=True)] * len(self.layers), sources)
-        return DecoderOutput(x, _mean_weights(sources))
+            packed[-1].with_weights = copied is not None
+            features = self._run(target.pack(x), [PackedSequence(target, causal=True)] * len(self.layers), packed)
+            return DecoderOutput(self._with_copying(target.unpack(features), x, packed, copied))
+        sources = ProjectedSource(memory.mask, self._project(memory.values), copied).memories(
+            with_weights=with_attention
+        )
+        features = self._run(x, [PaddedSequence(x.size(1), causal=True)] * len(self.layers), sources)
+        features = self._with_copying(features, x, sources, copied)
+        return DecoderOutput(features, _mean_weights(sources) if with_attention else None)
+
+    def _with_copying(
+        self, features: Tensor, x: Tensor, sources: Sequence[SourceMemory], copied: CopySource | None
+    ) -> Tensor:
+        """Extend features (B, T, D) of the embedded target x (B, T, D) if the decoder copies."""
+        weights = sources[-1].weights  # (B, H, T, S)
+        if copied is None or weights is None:
+            return features
+        return self.with_copying(features, weights[:, 0], features, x, copied)
 
     def readout(self, features: Tensor) -> Tensor:
         """Return the logits (..., V) of features (..., D)."""
@@ -236,7 +266,6 @@ class TransformerDecoder(OutputLayerDecoder[TransformerState]):
         return normed
 
 
-def _mean_weights(sources: Sequence[SourceMemory]) -> Tensor | None:
-    """Return the mean (N, T, S) over layers and heads of the attention weights, if they were asked for."""
-    weights = [source.weights.mean(1) for source in sources if source.weights is not None]  # (N, T, S) each
-    return torch.stack(weights).mean(0) if weights else None
+def _mean_weights(sources: Sequence[SourceMemory]) -> Tensor:
+    """Return the mean (N, T, S) over layers and heads of the attention weights that all sources have stored."""
+    return torch.stack([source.weights.mean(1) for source in sources if source.weights is not None]).mean(0)

@@ -37,7 +37,7 @@ class TrainOptions(TypedDict, total=False):
         dev_data: One file with both sides of the dev set, instead of these.
         source_language: The language code of the source, such as `en`; by default from the file's name.
         target_language: The language code of the target.
-        source_column: The source column of a table: a name, or a number counted from 1.
+        source_column: The source column of a table: a name, or a number counted from 1; several with commas, `1,3`.
         target_column: The target column of a table.
         start: A run whose weights and vocabulary training starts from (fine-tuning).
         extend_vocabulary: With `start`: the most tokens of the new corpus to add to the vocabulary.

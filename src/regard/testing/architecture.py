@@ -11,6 +11,7 @@ from regard.config.schema import ModelConfig
 from regard.models import ARCHITECTURES, Architecture
 from regard.testing import (
     building,
+    copying,
     dropout,
     inference,
     liveliness,
@@ -31,6 +32,7 @@ MODULES = (
     sources,
     stepping,
     recorded_attention,
+    copying,
     searching,
     shortlists,
     inference,

@@ -83,6 +83,14 @@ def assert_close(
     )
 
 
+def widen_features(features: Tensor, like: Tensor) -> Tensor:
+    """Return features (..., F) with zeros up to the width of others, if those are wider.
+
+    Features of a decoder that copies grow with the source: the attention and the token of padding are 0.
+    """
+    return torch.nn.functional.pad(features, (0, max(0, like.size(-1) - features.size(-1))))
+
+
 def _kind(value: Tensor | None) -> str:
     return "None" if value is None else f"a tensor of shape {tuple(value.shape)}"
 

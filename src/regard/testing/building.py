@@ -14,14 +14,16 @@ from regard.checkpoints.untrusted_files import named_weights
 from regard.contract import Seq2Seq, VocabularySizes
 from regard.special_tokens import BOS
 from regard.testing.assertions import TARGET, assert_close, require
-from regard.testing.case import Case
+from regard.testing.case import Case, vocabulary_sizes
 from regard.testing.law import law
 from regard.testing.sequences import SOURCE_VOCABULARY, SOURCES, TARGET_VOCABULARY, TARGETS
 
-SIZES = (
-    VocabularySizes(source=SOURCE_VOCABULARY, target=TARGET_VOCABULARY),
-    VocabularySizes(source=SOURCE_VOCABULARY, target=SOURCE_VOCABULARY, joint=True),
-)
+JOINT = VocabularySizes(source=SOURCE_VOCABULARY, target=SOURCE_VOCABULARY, joint=True)
+
+
+def all_sizes(case: Case) -> list[VocabularySizes]:
+    """Return the sizes of separate vocabularies, unless the model copies, and of a joint one."""
+    return list(dict.fromkeys((vocabulary_sizes(case.config(), TARGET_VOCABULARY), JOINT)))
 
 
 def build_new(case: Case, sizes: VocabularySizes, seed: int) -> Seq2Seq:
@@ -37,7 +39,7 @@ def build_new(case: Case, sizes: VocabularySizes, seed: int) -> Seq2Seq:
 )
 def the_seed_determines_the_weights(case: Case) -> None:
     """Two models built with the same seed of PyTorch have the same weights, and with another seed other weights."""
-    for sizes in SIZES:
+    for sizes in all_sizes(case):
         first, second, reseeded = (named_weights(build_new(case, sizes, seed)) for seed in (1, 1, 2))
         require(bool(first), "the model has no weights")
         for name, weight in first.items():
@@ -71,7 +73,7 @@ def checkpoints_keep_the_model(case: Case) -> None:
     config = case.config()
     values = json.loads(config.model_dump_json())
     require(case.spec.config(**values) == config, "the settings differ after they are written as JSON and read")
-    for sizes in SIZES:
+    for sizes in all_sizes(case):
         model = build_new(case, sizes, seed=1)
         shapes = named_weights(case.spec.build_on_meta(config, sizes))
         weights = named_weights(model)

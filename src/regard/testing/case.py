@@ -23,6 +23,14 @@ def preset_values(spec: Architecture, name: str) -> dict[str, Any]:
     return preset().model_dump()
 
 
+def vocabulary_sizes(config: ModelConfig, target: int) -> VocabularySizes:
+    """Return the sizes of the vocabularies of a case, which are separate unless it copies."""
+    if config.copies_source:
+        size = max(SOURCE_VOCABULARY, target)
+        return VocabularySizes(source=size, target=size, joint=True)
+    return VocabularySizes(source=SOURCE_VOCABULARY, target=target)
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """An architecture with tiny sizes, and noise on its weights.
@@ -78,13 +86,13 @@ class Case:
         """Return a model in float64 and eval mode, with noise on its weights, and with gradients.
 
         Args:
-            target: The number of target tokens. There are 9 source tokens.
+            target: The number of target tokens. There are 9 source tokens, so a joint vocabulary has 9 at least.
             dropout: The probability of all dropout, if it differs from that of the case.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            sizes = VocabularySizes(source=SOURCE_VOCABULARY, target=target)
-            model = self.spec.build(self.config(dropout=dropout), sizes).double().eval()
+            config = self.config(dropout=dropout)
+            model = self.spec.build(config, vocabulary_sizes(config, target)).double().eval()
             with torch.no_grad():
                 for parameter in model.parameters():
                     scale = 0.2 if parameter.dim() == 1 else self.noise * parameter[0].numel() ** -0.5

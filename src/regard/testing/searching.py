@@ -177,8 +177,11 @@ def lookahead_lies_between_greedy_search_and_a_wide_beam(case: Case) -> None:
     """Lookahead of depth 1 is greedy search, and of full depth a wide beam."""
     model = case.model(FEW_TOKENS)
     memory, limits = model.encode(SOURCES), [SHORT] * len(SOURCES)
+    width = model.decoder.vocabulary_size - EOS  # all tokens that a target may have
     shallow, deep = (
-        lookahead_search(model.decoder, memory, limits, depth=depth, width=4, penalty=no_penalty, with_attention=True)
+        lookahead_search(
+            model.decoder, memory, limits, depth=depth, width=width, penalty=no_penalty, with_attention=True
+        )
         for depth in (1, SHORT)
     )
     greedy = greedy_search(model.decoder, memory, limits, penalty=no_penalty, with_attention=True)

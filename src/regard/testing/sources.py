@@ -6,7 +6,14 @@ import torch
 from torch import nn
 
 from regard.special_tokens import PAD
-from regard.testing.assertions import ATTENTION, TARGET, assert_close, assert_distribution, require
+from regard.testing.assertions import (
+    ATTENTION,
+    TARGET,
+    assert_close,
+    assert_distribution,
+    require,
+    widen_features,
+)
 from regard.testing.case import Case
 from regard.testing.law import law
 from regard.testing.sequences import SOURCES, TARGETS
@@ -18,7 +25,8 @@ def padding_has_no_effect(case: Case) -> None:
     model, width = case.model(), SOURCES.shape[1]
     plain = model.features(SOURCES, TARGETS, with_attention=True)
     padded = model.features(nn.functional.pad(SOURCES, (0, 3), value=PAD), TARGETS, with_attention=True)
-    assert_close(padded.features, plain.features, "the features with and without 3 more columns of padding", TARGET)
+    expected = widen_features(plain.features, like=padded.features)
+    assert_close(padded.features, expected, "the features with and without 3 more columns of padding", TARGET)
     if padded.attention is None or plain.attention is None:
         return
     names = "the attentions with and without 3 more columns of padding"

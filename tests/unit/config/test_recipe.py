@@ -148,6 +148,13 @@ def test_incompatible_sizes_are_an_error(tmp_path: Path) -> None:
     assert error.message == "`model`: num_heads (3) must divide hidden_size (512)"
 
 
+def test_copying_needs_a_joint_vocabulary(tmp_path: Path) -> None:
+    text = DATES + MODEL + "copy_attention = true\n"
+    assert read(tmp_path, text).model.copies_source
+    error = refusal(tmp_path, text, "tokenizer.joint=false")
+    assert "`model.copy_attention` needs `tokenizer.joint = true`" in error.message
+
+
 @pytest.mark.parametrize("preset", ['["small"]', "{}", "5", "false"])
 def test_a_preset_is_a_name(tmp_path: Path, preset: str) -> None:
     assert "has no preset" in refusal(tmp_path, DATES + MODEL + f"preset = {preset}\n").message

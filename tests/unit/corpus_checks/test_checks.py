@@ -126,7 +126,9 @@ def test_languages(declared: tuple[str, str]) -> None:
 def test_a_wrongly_declared_language_is_reported() -> None:
     check = LanguageCheck("fr", "de")
     lines = faulty_lines(check, list(zip(ENGLISH, GERMAN, strict=True)) * 20)
-    assert check.contradictions() == ["the source side is declared as fr, but seems to be en"]
+    assert check.contradictions() == [
+        "the source side is declared as fr, by an option or by its file's name, but seems to be en"
+    ]
     assert len(lines) == 40
 
 

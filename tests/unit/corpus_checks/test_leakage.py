@@ -8,7 +8,7 @@ from tests.unit.corpus_checks.synthetic import find_faults, pairs, sentences
 
 from regard.corpus.corpus import PairList
 from regard.corpus_checks.findings import FaultKind
-from regard.corpus_checks.leakage import MIN_SIMILARITY, HeldOutSet, LeakageCheck
+from regard.corpus_checks.leakage import MIN_SIMILARITY, MIN_WORDS, HeldOutSet, LeakageCheck
 
 DEV = [("The old house lies at the end of the road.", "Das alte Haus steht am Ende der Straße."), ("Yes.", "Ja.")]
 
@@ -48,7 +48,28 @@ def test_no_similar_pair_is_missed(held_out: list[list[str]], query: list[str]) 
         for number, words in enumerate(held_out, start=1)
         if len(unique & set(words)) >= MIN_SIMILARITY * len(unique | set(words))
     ]
-    assert line == (similar[0] if similar else None)
+    assert line == (similar[0] if similar and len(unique) >= MIN_WORDS else None)
+
+
+def test_formulas_of_few_different_words_are_not_near_copies() -> None:
+    dev = PairList("dev", pairs([("C C O C ( = O ) c 1 c c c ( O ) c c 1 O", "C O . C N ( = O ) c 1 c c c c c 1")]))
+    check = LeakageCheck({"dev": dev})
+    training = ("O C C C ( = O ) c 1 c c ( O ) c c c 1", "C N . C O ( = O ) c 1 c c c ( N ) c c 1")
+    assert not list(find_faults(check, [training]))
+
+
+def test_pairs_of_the_same_words_are_stored_and_looked_for_once() -> None:
+    orders = [
+        ("walk left twice after run", "W W L R"),
+        ("run after walk left twice", "R L W"),
+        ("jump twice then", "J J"),
+    ]
+    held_out = HeldOutSet("test", pairs(orders))
+    assert list(held_out.first_lines.values()) == [1, 3]
+    for query in (["walk", "left", "twice", "after", "run"], ["run", "run", "twice", "after", "walk", "left"]):
+        assert held_out.find_similar(query, ["l", "r", "w"]) == 1
+    assert held_out.find_similar(["run", "run", "twice", "after", "walk", "left"], ["l"]) is None
+    assert held_out._find_similar.cache_info().misses == 2
 
 
 def test_planted_copies_with_a_word_removed_are_found_without_false_alarms() -> None:

@@ -9,7 +9,7 @@ from sacrebleu.significance import PairedTest
 
 from regard.errors import DataError
 from regard.evaluation import bootstrap
-from regard.evaluation.bootstrap import paired_bootstrap
+from regard.evaluation.bootstrap import compare_shares, paired_bootstrap
 
 METRICS = [BLEU(force=True), CHRF(), TER()]
 NAMES = ["bleu", "chrf", "ter"]
@@ -112,3 +112,29 @@ def test_unequal_numbers_of_lines_are_rejected() -> None:
         paired_bootstrap({"short": ["a", "b"]}, ["a", "b", "c"], METRICS[0])
     with pytest.raises(DataError, match="nothing to compare"):
         paired_bootstrap({}, [], METRICS[0])
+
+
+def test_shares_have_the_interval_of_their_mean() -> None:
+    dice = random.Random(1)
+    often, rarely = ([dice.random() < share for _ in range(400)] for share in (0.8, 0.5))
+    intervals = compare_shares({"often": often, "rarely": rarely})
+    share = sum(often) / 400
+    assert intervals["often"].value == share and intervals["often"].p is None
+    deviation = (share * (1 - share) / 400) ** 0.5  # of a binomial share, whose interval is 2 x 1.96 of them wide
+    assert intervals["often"].high - intervals["often"].low == pytest.approx(3.92 * deviation, rel=0.15)
+    assert (intervals["rarely"].p or 1) < 0.01
+    assert compare_shares({"a": often, "b": often})["b"].p == 1
+
+
+def test_the_p_value_of_a_share_is_that_of_a_sign_test() -> None:
+    # The first is right alone in 6 sentences, the second in 1: 2 * (C(7, 0) + C(7, 1)) / 2**7.
+    first = [True] * 6 + [False] + [True] * 20 + [False] * 20
+    second = [False] * 6 + [True] + [True] * 20 + [False] * 20
+    assert compare_shares({"first": first, "second": second})["second"].p == 16 / 128
+
+
+def test_shares_of_different_sentences_are_rejected() -> None:
+    cases: list[dict[str, list[bool]]] = [{}, {"none": []}, {"a": [True], "b": [True, False]}]
+    for hits in cases:
+        with pytest.raises(DataError, match="nothing to compare"):
+            compare_shares(hits)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 
 from regard.errors import DataError
-from regard.evaluation.metrics import bleu, bleu_metric, chrf, edit_distance, exact_in_top, exact_match, measure, wer
+from regard.evaluation.metrics import bleu, bleu_metric, chrf, edit_distance, exact_match, hits_in_top, measure, wer
 
 REFERENCES = [
     "A man in an orange hat starring at something.",
@@ -143,8 +143,9 @@ def test_the_word_error_rate_is_pooled_over_sentences() -> None:
     assert math.isnan(wer(["a"], [" "]))
 
 
-def test_the_share_of_references_among_the_first_hypotheses() -> None:
+def test_references_among_the_best_hypotheses() -> None:
     n_best = [["a", "b", "c"], ["d", "e"], []]
-    assert [exact_in_top(n_best, ["b", "d", "f"], count) for count in (1, 2, 5)] == [1 / 3, 2 / 3, 2 / 3]
+    assert hits_in_top(n_best, ["b", "d", "f"], 1) == [False, True, False]
+    assert hits_in_top(n_best, ["b", "d", "f"], 2) == hits_in_top(n_best, ["b", "d", "f"], 5) == [True, True, False]
     with pytest.raises(DataError, match="3 hypotheses and 1 references"):
-        exact_in_top(n_best, ["a"], 1)
+        hits_in_top(n_best, ["a"], 1)

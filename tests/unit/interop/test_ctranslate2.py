@@ -168,6 +168,8 @@ def test_unsupported_models_are_rejected(tmp_path: Path) -> None:
         tmp_path / "out",
         "bahdanau2014",
     )
+    for kind in (transformer2017, modern):
+        refused(kind.Config(**SIZES, copy_attention=True), tmp_path / "out", "copies source tokens", "export to ONNX")
     (tmp_path / "mine").write_text("mine")
     refused(transformer2017.Config(**SIZES), tmp_path, "already")
 

@@ -96,6 +96,11 @@ def test_other_architectures_are_rejected(tmp_path: Path) -> None:
         refused(checkpoint(config, both), tmp_path / "out", config.architecture, "transformer2017")
 
 
+def test_copying_is_rejected(tmp_path: Path) -> None:
+    config = transformer2017.Config(**SIZES, copy_attention=True)
+    refused(checkpoint(config, tokenizers()), tmp_path / "out", "copies source tokens", "export to ONNX")
+
+
 def test_other_tokenizers_are_rejected(tmp_path: Path) -> None:
     both = train_tokenizers(TokenizerConfig(kind="character"), [("abc", "cba")])
     refused(checkpoint(transformer2017.Config(**SIZES), both), tmp_path / "out", "character", "unigram")

@@ -17,9 +17,10 @@ from tests.unit.testing.tiny_architecture import TinyDecoder, TinyEncoder, TinyS
 from torch import Tensor, nn
 
 from regard.contract import DecoderOutput, Memory, State, StepFeatures, expand_to_rows
-from regard.models import Architecture
+from regard.models import Architecture, bahdanau2014
 from regard.nn.attention import Annotations
 from regard.nn.attention_recorder import active_recorder
+from regard.nn.copying import CopySource
 from regard.testing import (
     LAWS,
     Case,
@@ -290,6 +291,21 @@ def broken(target: Any, name: str, change: Callable[[Any], Any]) -> Mutant:
     return Mutant(architecture(), lambda: mock.patch.object(target, name, wrong))
 
 
+def copies_from_another_sentence() -> Mutant:
+    """Return an architecture that copies, and a patch that lets it copy the tokens of the next source."""
+    config = bahdanau2014.Config(hidden_size=8, embedding_size=8, attention_size=8, maxout_size=8, copy_attention=True)
+    right = CopySource.of
+
+    def wrong(memory: Memory) -> CopySource:
+        source = right(memory)
+        return replace(source, tokens=source.tokens.roll(-1, 0))
+
+    return Mutant(
+        Architecture(bahdanau2014.Config, bahdanau2014.build, {"small": lambda: config}),
+        lambda: mock.patch.object(CopySource, "of", wrong),
+    )
+
+
 def less_probable(result: list[Any]) -> list[Any]:
     """Return the result of a search, (hypotheses or beams), with scores that are off."""
     return [
@@ -328,6 +344,7 @@ MUTANTS: dict[str, Mutant] = {
     "recording_changes_no_output": Mutant(architecture(decoder=DiffersIfRecorded)),
     "recorded_heads_average_to_the_attention": Mutant(architecture(decoder=RecordsOtherWeights)),
     "recorded_heads_are_distributions": Mutant(architecture(RecordsWrongSelfAttention)),
+    "copies_have_the_probability_of_their_attention": copies_from_another_sentence(),
     "greedy_search_is_beam_search_of_size_1": broken(searching, "greedy_search", less_probable),
     "a_wide_beam_agrees_with_brute_force": broken(
         searching, "beam_search", lambda beams: [beam[::-1] for beam in beams]

@@ -44,7 +44,7 @@ def _pairs(path: Path, sides: Sides, separator: str) -> Iterator[Pair | Skipped]
     last = max(*source, target)
     for line, fields in rows if is_header else chain([first], rows):
         if last >= len(fields):
-            yield Skipped(f"there is no column {last + 1}", line)
+            yield Skipped("the line is empty" if fields == [""] else f"there is no column {last + 1}", line)
         else:
             columns = [unquote(fields[index], separator) for index in source]
             yield make_pair(columns, unquote(fields[target], separator), line)

@@ -20,12 +20,13 @@ def read_jsonl(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
         if not line.strip():
             yield Skipped("the line is empty", number)
             continue
-        record = _record(line, f"{path}:{number}")
+        record = parse_record(line, f"{path}:{number}")
         key_paths = key_paths or find_key_paths(record, sides, f"{path}:{number}")
         yield extract_pair(record, key_paths, number)
 
 
-def _record(line: str, where: str) -> dict[str, object]:
+def parse_record(line: str, where: str) -> dict[str, object]:
+    """Return the object of a line. Raise DataError if the line is not JSON, or not an object."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:

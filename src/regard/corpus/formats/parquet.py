@@ -40,12 +40,13 @@ def read_parquet(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
             yield extract_pair(values, key_paths, row)
 
 
-def read_parquet_column(path: Path, column: str) -> Iterator[str]:
+def read_parquet_column(path: Path, column: str, option: str = "--source-column") -> Iterator[str]:
     """Yield the text of a column in each row, with spaces for line breaks; rows without text are empty.
 
     Args:
         path: The file.
         column: The name of a column, or of several with commas between them; empty for the only column of text.
+        option: The option that names the column, for messages.
 
     Raises:
         DataError: The file cannot be read, or has no such column.
@@ -57,9 +58,9 @@ def read_parquet_column(path: Path, column: str) -> Iterator[str]:
             raise DataError(
                 f"it is not clear which column to read: {len(texts)} hold text ({', '.join(texts)})",
                 where=path,
-                fix="name one with --source-column",
+                fix=f"name one with {option}",
             )
-        key_paths = find_source_columns(record, column or texts[0], str(path), fix="change --source-column")
+        key_paths = find_source_columns(record, column or texts[0], str(path), fix=f"change {option}")
         for key_path in key_paths:
             _check_text_column(record, key_path, path)
         for values in _rows(table, key_paths):

@@ -10,6 +10,7 @@ from regard.attention.maps import AttentionMaps
 from regard.evaluation.alignment_error import AlignmentScores
 from regard.evaluation.bootstrap import BootstrapInterval
 from regard.evaluation.by_frequency import FrequencyClass
+from regard.evaluation.by_label import LabelScores
 from regard.evaluation.by_length import LengthBin
 from regard.evaluation.calibration import Calibration
 from regard.evaluation.test_set import TestSet
@@ -45,6 +46,9 @@ class RunResults:
         is_saliency: The model has no attention, and gradients are used instead.
         plugin_scores: Scores of the metrics of plugins, by name.
         perturbed: Quality on perturbed copies of the test set; empty if it was not measured.
+        exact_at: For each K, 1 first, the share of references, 0 to 1, that are among the K best translations; p is
+            that of McNemar's test if the other run is better.
+        labels: Quality by label, that of the most pairs first; empty if the test set has no labels.
     """
 
     name: str
@@ -64,6 +68,8 @@ class RunResults:
     plugin_scores: Mapping[str, float] = field(default_factory=dict)
     confidence: ConfidenceQuality | None = None
     perturbed: tuple[PerturbedScores, ...] = ()
+    exact_at: Mapping[int, BootstrapInterval] = field(default_factory=dict)
+    labels: tuple[LabelScores, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,7 @@ def report_to_json(report: AnalysisReport) -> dict[str, Any]:
         "sentences": [
             {
                 "line": line,
+                **({} if test.labels is None else {"label": test.labels[index]}),
                 "source": test.sources[index],
                 "reference": test.references[index],
                 "translations": [
@@ -133,8 +140,10 @@ def _run_to_json(run: RunResults) -> dict[str, Any]:
         "run": run.run,
         "facts": dict(run.facts),
         "scores": _to_json(run.scores),
+        "exact_at": _to_json(run.exact_at),
         **({"plugin_scores": dict(run.plugin_scores)} if run.plugin_scores else {}),
         **({"perturbed": _to_json(run.perturbed)} if run.perturbed else {}),
+        **({"labels": _to_json(run.labels)} if run.labels else {}),
         "lengths": _to_json(run.lengths),
         "frequency": _to_json(run.frequency),
         "calibration": _to_json(run.calibration),

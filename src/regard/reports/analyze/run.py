@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,14 @@ from sacrebleu.metrics.ter import TER
 from regard.attention.maps import AttentionMaps, compute_attention_maps
 from regard.errors import DataError
 from regard.evaluation.alignment_error import AlignmentScores, score_alignments
-from regard.evaluation.bootstrap import BootstrapInterval, paired_bootstrap
+from regard.evaluation.bootstrap import BootstrapInterval, compare_shares, paired_bootstrap
 from regard.evaluation.by_frequency import FrequencyClass, by_frequency, split_words
+from regard.evaluation.by_label import LabelScores, by_label
 from regard.evaluation.by_length import by_length
 from regard.evaluation.calibration import Calibration, compute_calibration
 from regard.evaluation.edit_alignment import find_matches
 from regard.evaluation.error_types import classify_errors
-from regard.evaluation.metrics import bleu_metric, plugin_scores
+from regard.evaluation.metrics import bleu_metric, hits_in_top, plugin_scores
 from regard.evaluation.test_set import TestSet
 from regard.inference.translator import Translation, Translator
 from regard.reports.analyze.alignments import align_words
@@ -58,20 +59,23 @@ class AnalysisOptions:
         batch_size: Sentences that are decoded together.
         exact_sentences: Sentences of the sample on which search errors are measured; 0 to skip this.
         perturb: Whether to measure the quality on perturbed copies of the test set, too.
+        top: Each K above 1 for which references among the K best translations are counted, too.
     """
 
     batch_size: int = 64
     exact_sentences: int = 20
     perturb: bool = False
+    top: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class _TranslatedRun:
-    """A run with its translations of the test set, and the chrF of each."""
+    """A run with its translations of the test set, the chrF of each, and for each K the references in the K best."""
 
     run: LoadedRun
     translations: tuple[Translation, ...]
     chrf: tuple[float, ...]
+    hits: Mapping[int, Sequence[bool]]
 
     @property
     def name(self) -> str:
@@ -105,6 +109,9 @@ def analyze_runs(
         name: paired_bootstrap(hypotheses, test.references, metric, lower_is_better=name in LOWER_IS_BETTER)
         for name, metric in track("resampling the test set", metrics.items(), len(metrics))
     }
+    exact_at = {
+        count: compare_shares({run.name: run.hits[count] for run in translated}) for count in translated[0].hits
+    }
     notes = list(test.notes)
     counted = _count_words(runs, bleu, notes, track)
     reference_words = [split_words(text, bleu) for text in test.references]
@@ -113,7 +120,9 @@ def analyze_runs(
         run_scores = {name: intervals[run.name] for name, intervals in scores.items()}
         words = [split_words(text, bleu) for text in run.texts]
         classes = by_frequency(words, reference_words, counted[1].counts) if counted else []
-        results.append(_measure(run, test, run_scores, classes, options, track, notes))
+        result = _measure(run, test, run_scores, classes, options, track, notes)
+        run_exact = {count: intervals[run.name] for count, intervals in exact_at.items()}
+        results.append(replace(result, exact_at=run_exact, labels=_measure_labels(run, test, bleu)))
     return AnalysisReport(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         test=test,
@@ -127,16 +136,22 @@ def analyze_runs(
 
 
 def _translate(run: LoadedRun, test: TestSet, options: AnalysisOptions, track: ProgressHook) -> _TranslatedRun:
-    translations = tuple(track(f"translating with {run.name}", _translate_all(run, test.sources, options), len(test)))
+    top_beams = max((1, *options.top))
+    stream = _translate_all(run, test.sources, options, top_beams)
+    translations = tuple(track(f"translating with {run.name}", stream, len(test)))
     metric = CHRF()
     scores = tuple(
         float(metric.sentence_score(translation.text, [reference]).score)
         for translation, reference in zip(translations, test.references, strict=True)
     )
-    return _TranslatedRun(run, translations, scores)
+    n_best = [[hypothesis.text for hypothesis in best.n_best] for best in translations]
+    hits = {count: hits_in_top(n_best, test.references, count) for count in sorted({1, *options.top})}
+    return _TranslatedRun(run, translations, scores, hits)
 
 
-def _translate_all(run: LoadedRun, sources: Sequence[str], options: AnalysisOptions) -> Iterable[Translation]:
+def _translate_all(
+    run: LoadedRun, sources: Sequence[str], options: AnalysisOptions, top_beams: int = 1
+) -> Iterable[Translation]:
     step = BATCHES_PER_CALL * options.batch_size
     for first in range(0, len(sources), step):
         part = sources[first : first + step]
@@ -144,6 +159,7 @@ def _translate_all(run: LoadedRun, sources: Sequence[str], options: AnalysisOpti
             part,
             batch_size=options.batch_size,
             first_line=first,
+            top_beams=top_beams,
             split_sentences=False,
             with_confidence=run.translator.confidence is not None,
         )
@@ -208,6 +224,13 @@ def _measure(
         plugin_scores=plugin_scores(run.texts, test.references),
         perturbed=_measure_perturbed(run, test, scores["chrf"].value, options, track),
     )
+
+
+def _measure_labels(run: _TranslatedRun, test: TestSet, bleu: BLEU) -> tuple[LabelScores, ...]:
+    if test.labels is None:
+        return ()
+    hits = {count: is_hit for count, is_hit in run.hits.items() if count > 1}
+    return tuple(by_label(test.labels, run.texts, test.references, bleu, hits))
 
 
 def _describe_run(run: LoadedRun) -> dict[str, str]:

@@ -10,6 +10,7 @@ from regard.evaluation.error_types import ERROR_TYPES, count_errors
 from regard.html.page import escape, render_details, render_table
 from regard.reports.analyze import figures
 from regard.reports.analyze.confidence_section import render_confidence
+from regard.reports.analyze.label_section import render_labels
 from regard.reports.analyze.perturbed import PERTURBATIONS
 from regard.reports.analyze.results import LOWER_IS_BETTER, METRICS, AnalysisReport, RunResults
 from regard.reports.analyze.search_errors import SearchErrors
@@ -52,6 +53,8 @@ METHOD = (
     "Scores are computed by sacreBLEU on detokenized text: {signatures}.",
     "Intervals and p-values come from {samples:,} bootstrap resamples of the test set (Koehn 2004; seed {seed}), which "
     "both runs share. A p-value is two-sided, and equals that of sacreBLEU's paired bootstrap.",
+    "The p-value of exact match is that of McNemar's exact test: of the sentences that only one run translates "
+    "exactly, the probability of a split between the runs at least this uneven.",
     "The chrF of a sentence is that of this sentence alone.",
     "Calibration errors use ten bins of equal width (Guo et al. 2017).",
     "Words are those that BLEU counts. For errors, they are separated by spaces, without case and punctuation.",
@@ -65,6 +68,7 @@ def render_all(report: AnalysisReport) -> list[tuple[str, str, str]]:
         ("scores", "Scores", _render_scores(report)),
         ("lengths", "Quality by source length", _render_lengths(report)),
         ("frequency", "Quality by word frequency", _render_frequency(report)),
+        *([("labels", "Quality by label", render_labels(report))] if report.runs[0].labels else []),
         *([("robustness", "Robustness", _render_robustness(report))] if report.runs[0].perturbed else []),
         ("errors", "Errors", _render_errors(report)),
         ("search", "Search errors", _render_search(report)),
@@ -94,6 +98,11 @@ def _head_per_run(report: AnalysisReport, columns: Sequence[str]) -> list[str]:
 # Scores
 
 
+def name_exact_match(count: int) -> str:
+    """Return the name of the share of references that are among the `count` best translations."""
+    return f"exact match in the best {count}" if count > 1 else "exact match"
+
+
 def p_value(scores: Sequence[BootstrapInterval]) -> float | None:
     """Return the p-value of the difference between two runs, None for one run.
 
@@ -108,22 +117,34 @@ def _render_scores(report: AnalysisReport) -> str:
     rows = []
     for key, name in METRICS.items():
         scores = [run.scores[key] for run in report.runs]
-        cells = [f"{score.value:.2f}<small>{score.low:.2f} – {score.high:.2f}</small>" for score in scores]
-        if is_comparison:
-            difference = f"{scores[1].value - scores[0].value:+.2f}".replace("-", "−")
-            cells += [difference, _format_p(p_value(scores))]
         direction = "lower" if key in LOWER_IS_BETTER else "higher"
-        rows.append([f"{name}<small>{direction} is better</small>", *cells])
+        rows.append([f"{name}<small>{direction} is better</small>", *_score_cells(scores)])
     for name in report.runs[0].plugin_scores:
         values = [run.plugin_scores[name] for run in report.runs]
         cells = [f"{value:.2f}" for value in values]
         cells += [f"{values[1] - values[0]:+.2f}".replace("-", "−"), _MISSING] if is_comparison else []
         rows.append([f"{escape(name)}<small>higher is better</small>", *cells])
+    for count in report.runs[0].exact_at:
+        shares = [_to_percent(run.exact_at[count]) for run in report.runs]
+        rows.append([f"{name_exact_match(count)}, %<small>higher is better</small>", *_score_cells(shares)])
     head = ["", *_names(report), *(["difference<small>second − first</small>", "p"] if is_comparison else [])]
     text = "<p>Below each score is its 95% interval.</p>"
     if is_comparison:
         text += f"<p>{_describe_significance(report)}</p>"
     return render_table("Scores", head, rows) + text
+
+
+def _score_cells(scores: Sequence[BootstrapInterval]) -> list[str]:
+    """Return each score with its interval; for two runs also the difference and its p-value."""
+    cells = [f"{score.value:.2f}<small>{score.low:.2f} – {score.high:.2f}</small>" for score in scores]
+    if len(scores) == 2:
+        difference = f"{scores[1].value - scores[0].value:+.2f}".replace("-", "−")
+        cells += [difference, _format_p(p_value(scores))]
+    return cells
+
+
+def _to_percent(share: BootstrapInterval) -> BootstrapInterval:
+    return BootstrapInterval(100 * share.value, 100 * share.low, 100 * share.high, share.p)
 
 
 def _format_p(p: float | None) -> str:
@@ -133,17 +154,19 @@ def _format_p(p: float | None) -> str:
 
 
 def _describe_significance(report: AnalysisReport) -> str:
+    by_name = {name: [run.scores[key] for run in report.runs] for key, name in METRICS.items()}
+    for count in report.runs[0].exact_at:
+        by_name[name_exact_match(count)] = [run.exact_at[count] for run in report.runs]
     significant = [
-        name
-        for key, name in METRICS.items()
-        if (p := p_value([run.scores[key] for run in report.runs])) is not None and p < SIGNIFICANCE_LEVEL
+        name for name, scores in by_name.items() if (p := p_value(scores)) is not None and p < SIGNIFICANCE_LEVEL
     ]
     result = (
-        f"The runs differ significantly in {' and '.join(significant)} (p &lt; {SIGNIFICANCE_LEVEL}, paired bootstrap)."
+        f"The runs differ significantly in {' and '.join(significant)} (p &lt; {SIGNIFICANCE_LEVEL})."
         if significant
-        else f"The runs do not differ significantly (p ≥ {SIGNIFICANCE_LEVEL}, paired bootstrap)."
+        else f"The runs do not differ significantly (p ≥ {SIGNIFICANCE_LEVEL})."
     )
-    return f"{result} p is the probability of a difference at least this large by chance."
+    tests = "paired bootstrap; McNemar's test for exact match"
+    return f"{result} p is the probability of a difference at least this large by chance ({tests})."
 
 
 # Quality by length and frequency

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
-from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.data.store import PairStore
 from regard.errors import DataError
 from regard.evaluation.by_frequency import split_words
 from regard.reports.analyze.progress import ProgressHook, no_progress
+from regard.runs.training_data import find_training_data
 from regard.tokenizers.base import Tokenizers
 
 MAX_TRAINING_PAIRS = 500_000  # counted at most; of more pairs, this many at equal distances
@@ -45,7 +45,7 @@ def count_training_words(run: Path, metric: BLEU, track: ProgressHook = no_progr
     Raises:
         DataError: The run has no data, for example because it streamed its corpus or was copied without it.
     """
-    folder = _find_data(run)
+    folder = find_training_data(run)
     store = PairStore.open(folder, "train")
     if not len(store):
         raise DataError("the stored training data is empty", where=folder, fix="prepare the corpus again")
@@ -55,16 +55,3 @@ def count_training_words(run: Path, metric: BLEU, track: ProgressHook = no_progr
     for index in track("counting words in the training data", indices, len(indices)):
         counts.update(split_words(tokenizer.decode(store.target(index).tolist()), metric))
     return TrainingCounts(counts, len(indices), len(store))
-
-
-def _find_data(run: Path) -> Path:
-    folders = [run, resolve_checkpoint(run).resolve().parent.parent] if (run / "config.json").is_file() else [run]
-    for folder in folders:
-        data = RunFolder(folder).data
-        if (data / "train.json").is_file():
-            return data
-    raise DataError(
-        "the run has no training data",
-        where=RunFolder(run).data,
-        fix="give the folder of a run that was not streamed, with its data/",
-    )

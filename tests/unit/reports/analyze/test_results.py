@@ -51,6 +51,7 @@ def test_scores_agree_with_the_translations(report: AnalysisReport) -> None:
         assert run.chrf == tuple(
             chrf([hypothesis], [text]) for hypothesis, text in zip(run.hypotheses, REFERENCES, strict=True)
         )
+        assert run.exact_at[1].value == quality.exact == 0
     assert {run.scores["ter"].p is None for run in report.runs} == {True, False}
 
 
@@ -138,7 +139,7 @@ def test_a_page_on_one_run_has_every_section_and_no_comparison(tmp_path: Path) -
     text = render_report(analyze(tmp_path, "alone"))
     for key in ("scores", "lengths", "frequency", "errors", "search", "calibration", "alignment", "sentences"):
         assert f'<section id="{key}">' in text
-    assert "paired bootstrap)" not in text and "better than" not in text
+    assert "paired bootstrap;" not in text and "better than" not in text
 
 
 def test_large_attention_maps_are_reduced(report: AnalysisReport, monkeypatch: pytest.MonkeyPatch) -> None:
