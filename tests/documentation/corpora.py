@@ -111,6 +111,14 @@ def write_published(folder: Path) -> None:
             lines = side(captions(count, count), language)
             write_lines(folder / "tatoeba-en-de" / f"{split}.{language}.gz", lines)
         write_lines(folder / "inflection22" / f"tur.{split}.tsv.gz", _inflections(count, split))
+        for name in ("simple", "jump"):
+            write_lines(folder / "scan" / f"{name}.{split}.tsv.gz", _commands(count, f"{name} {split}"))
+
+
+def _commands(count: int, seed: str) -> list[str]:
+    dice = random.Random(seed)
+    verbs = [dice.choices(["walk", "run", "look", "jump"], k=dice.randint(1, 6)) for _ in range(count)]
+    return ["\t".join([" and ".join(line), " ".join(f"I_{verb.upper()}" for verb in line)]) for line in verbs]
 
 
 def _spellings(count: int, seed: str) -> list[str]:

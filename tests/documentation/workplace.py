@@ -30,8 +30,9 @@ from regard.evaluation.estimator import Estimator
 from regard.evaluation.test_set import TestSet
 from regard.inference.confidence import FILE, ConfidenceModel
 from regard.models import ARCHITECTURES
-from regard.reports.compare import run as comparison
-from regard.reports.compare.measure import TestConditions, measure_run
+from regard.reports.compare import plan as comparison_plan
+from regard.reports.compare import training as comparison_training
+from regard.reports.compare.measure import TestConditions
 from regard.reports.compare.systems import QUICK_SIZES, choose_test_conditions
 from regard.runs import step_timing
 from regard.runs import train as training
@@ -86,8 +87,8 @@ def little_training() -> Iterator[None]:
             (Trainer, "check_end", ends_early),
             (training, "resolve_paths", small),
             (step_timing, "time_steps", timings),
-            (comparison, "choose_test_conditions", few_pairs),
-            (comparison, "measure_run", partial(measure_run, step_lengths=(8, 16))),
+            (comparison_plan, "choose_test_conditions", few_pairs),
+            (comparison_training, "LENGTHS", (8, 16)),
         ):
             stack.enter_context(mock.patch.object(place, name, value))
         yield

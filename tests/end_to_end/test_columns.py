@@ -12,6 +12,7 @@ from tests.end_to_end.helpers import RECIPE, call, refused, write_lines
 
 import regard
 from regard.errors import DecodingError
+from regard.serving import models
 
 ENDINGS = {"PST": "ed", "PRS": "s", "INF": ""}
 COLUMNS = """
@@ -132,6 +133,11 @@ def test_attention_has_a_row_for_each_token_of_each_column(folder: Path) -> None
     maps = regard.attend(regard.load(folder / "run"), "abc\tV;PST;1")
     assert maps.source.words == ("a", "b", "c", "⇥", "V", "PST", "1", "</s>")
     refused(call("attend", folder / "run", "abc"), "has 1 column, and must have 2")
+
+
+def test_the_server_tries_a_source_with_columns(folder: Path) -> None:
+    models._test_translation(regard.load(folder / "run"), "here")
+    assert "A text.\\tA text." in (folder / "run" / "README.md").read_text()
 
 
 def test_a_model_of_columns_is_analyzed_and_resumed(folder: Path, tmp_path: Path) -> None:

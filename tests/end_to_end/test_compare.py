@@ -23,10 +23,11 @@ from regard.config.schema import RunConfig
 from regard.corpus.paths import CorpusPaths
 from regard.errors import ConfigError, TrainingError
 from regard.models import ARCHITECTURES, bahdanau2014
-from regard.reports.compare import measure
+from regard.reports.compare import measure, training
 from regard.reports.compare import run as comparing
+from regard.reports.compare.plan import ComparisonRequest
 from regard.reports.compare.results import ComparisonReport, ScoredSystem
-from regard.reports.compare.run import ComparisonRequest, compare
+from regard.reports.compare.run import compare
 
 NAMES = ["bahdanau2014", "transformer2017"]
 
@@ -58,7 +59,7 @@ def small_comparison() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def compared(files: Files, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     out = tmp_path_factory.mktemp("compare") / "report"
-    with mock.patch.object(comparing, "measure_run", partial(measure.measure_run, step_lengths=(8, 16, 32))):
+    with mock.patch.object(training, "LENGTHS", (8, 16, 32)):
         finished = call(*compare_command(files, out))
     assert finished.code == 0, finished.err
     return out, finished
@@ -141,7 +142,7 @@ def test_a_repeated_comparison_trains_and_measures_nothing(
         raise AssertionError
 
     for name in ("train", "resume", "measure_run"):
-        monkeypatch.setattr(comparing, name, never)
+        monkeypatch.setattr(training, name, never)
     finished = call(*compare_command(files, out))
     assert finished.code == 0, finished.err
     assert report(out) == before
@@ -219,7 +220,7 @@ def test_an_interrupted_measurement_does_not_train_again(
     assert stopped.code == 130, stopped.err
     assert "continue:" in stopped.err
     assert not (out / "report.json").exists()
-    monkeypatch.setattr(comparing, "train", None)
+    monkeypatch.setattr(training, "train", None)
     assert call(*compare_command(files, out)).code == 0
     ours, theirs = report(out).systems[1], report(compared[0]).systems[1]
     assert (ours.bleu, ours.exact, ours.translations) == (theirs.bleu, theirs.exact, theirs.translations)
@@ -236,7 +237,7 @@ def test_a_system_that_fails_is_left_out_and_reported(
     def fails(*_: object, **__: object) -> None:
         raise TrainingError("the loss is not finite")
 
-    monkeypatch.setattr(comparing, "train", fails)
+    monkeypatch.setattr(training, "train", fails)
     settings = ("train.max_steps=30", "train.checkpoint_every=20")
     request = ComparisonRequest(
         recipe=files / "tiny.toml",
@@ -288,7 +289,7 @@ def test_a_comparison_in_python_writes_the_page_and_names_the_system_that_failed
         raise TrainingError("the loss is not finite")
 
     recipe(files)
-    monkeypatch.setattr(comparing, "train", fails)
+    monkeypatch.setattr(training, "train", fails)
     out = tmp_path / "out"
     shutil.copytree(compared[0], out, symlinks=True)
     shutil.rmtree(out / "runs" / "bahdanau2014")

@@ -15,6 +15,7 @@ from regard.cli.options import (
     OUTPUT,
     TEST_SET,
     TRAINING,
+    WITH,
     BuiltinCorpus,
     Settings,
     Tokenized,
@@ -26,6 +27,7 @@ EXAMPLES = """
 regard compare --corpus dates --minutes 1
 regard compare recipe.toml --architectures bahdanau2014,modern -o report
 regard compare recipe.toml --architectures modern --seeds 5 -o report
+regard compare recipe.toml --with language=tur,hun --jobs 2 -o report
 regard compare --runs runs/first,runs/second -o report
 """
 SYSTEMS = "Systems"
@@ -54,6 +56,19 @@ def compare(
         int,
         option("N", "Train each system N times, with seeds that follow each other, and report means.", TRAINING, min=1),
     ] = 1,
+    jobs: Annotated[
+        int, option("N", "Train N systems at a time, each with its share of the cores.", TRAINING, min=1)
+    ] = 1,
+    with_: Annotated[
+        list[str] | None,
+        option(
+            "NAME=VALUE,VALUE",
+            "Compare the systems for each value of the placeholder {NAME} of the recipe, and write one table. "
+            "Can be repeated.",
+            SYSTEMS,
+            WITH,
+        ),
+    ] = None,
     settings: Settings = None,
     test_source: Annotated[
         Path | None,
@@ -82,9 +97,11 @@ def compare(
     from regard.console import say, status
 
     with status("loading PyTorch"):
+        from regard.config.placeholders import parse_placeholders
         from regard.corpus.paths import CorpusPaths
-        from regard.reports.compare.run import ComparisonRequest
+        from regard.reports.compare.plan import ComparisonRequest
         from regard.reports.compare.run import compare as compare_systems
+        from regard.reports.compare.values import compare_values
     from rich.console import Console
 
     request = ComparisonRequest(
@@ -97,14 +114,24 @@ def compare(
         overrides=settings or [],
         test=CorpusPaths(test_source, test_reference, test_data, ("--test-source", "--test-reference", "--test-data")),
         tokenized=tokenized,
+        jobs=jobs,
     )
+    values = parse_placeholders(with_ or [], WITH)
+    console = Console(stderr=True)
+    table = None
     try:
-        page = compare_systems(request, output, Console(stderr=True))
+        if values:
+            page, table = compare_values(request, values, output, console)
+            print(table)
+        else:
+            page = compare_systems(request, output, console)
     except KeyboardInterrupt:
         say("stopped; finished training and measurements are saved")
         say(f"continue:   {shlex.join(['regard', *sys.argv[1:]])}")
         raise typer.Exit(130) from None
     say(f"report:     {page.resolve()}")
+    if table is not None and table.failures:
+        raise typer.Exit(1)
 
 
 def _folders(texts: Sequence[str]) -> list[Path]:

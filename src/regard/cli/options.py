@@ -66,6 +66,7 @@ Settings = Annotated[
         "--set",
     ),
 ]
+WITH = "--with"
 
 # Search
 

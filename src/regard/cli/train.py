@@ -20,6 +20,7 @@ from regard.cli.options import (
     MODEL,
     OUTPUT,
     TRAINING,
+    WITH,
     BuiltinCorpus,
     CorpusSource,
     CorpusSourceColumn,
@@ -48,10 +49,12 @@ if TYPE_CHECKING:
 EXAMPLES = """
 regard train --source train.en --target train.de --minutes 30
 regard train recipe.toml -o runs/en-de --set train.seed=7
+regard train recipe.toml --with language=tur
 regard train --resume runs/en-de
 regard train --from runs/en-de --data domain.tsv --terms
 """
 START = "Continue or fine-tune"
+SPELLINGS = {"start": "--from", "placeholders": WITH}  # options with another name in Python
 TERMS = 0.4  # share of the training sources with terms
 
 
@@ -118,6 +121,10 @@ def train(
         ),
     ] = False,
     settings: Settings = None,
+    with_: Annotated[
+        list[str] | None,
+        option("NAME=VALUE", "Fill in the placeholder {NAME} of the recipe. Can be repeated.", TRAINING, WITH),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -191,10 +198,10 @@ def train(
     if _is_first_process():
         say("loading PyTorch", style="dim")
     try:
-        request = _request(recipe, files, shortcuts, settings or [], output, from_, extend_vocabulary)
+        request = _request(recipe, files, shortcuts, settings or [], with_ or [], output, from_, extend_vocabulary)
         if resume is not None:
-            is_alone = recipe is None and not files and output is None and request.start is None and not dry_run
-            if not is_alone:
+            excluded = (recipe, files, output, request.start, request.placeholders, dry_run)
+            if any(excluded):
                 fix = "give no other argument with it, except those that change a value"
                 raise ConfigError("--resume continues a run as it is", fix=fix)
         else:
@@ -225,22 +232,25 @@ def _request(
     files: Mapping[str, str],
     shortcuts: Mapping[str, object],
     settings: Sequence[str],
+    placeholders: Sequence[str],
     output: Path | None,
     run: Path | None,
     new_tokens: int | None,
 ) -> TrainingRequest:
     """Return what the command line asks for. Raise ConfigError."""
     from regard.config.overrides import Override
+    from regard.config.placeholders import parse_placeholders, single_values
     from regard.runs.training_request import TrainingRequest, option_overrides, start_config
 
     overrides = [*option_overrides(shortcuts, _spell), *(Override(text, "--set") for text in settings)]
     start = start_config(run, new_tokens, _spell)
-    return TrainingRequest(recipe, files, overrides, output, start, caller="regard train", spell=_spell)
+    values = single_values(parse_placeholders(placeholders, WITH), WITH)
+    return TrainingRequest(recipe, files, overrides, output, start, values, caller="regard train", spell=_spell)
 
 
 def _spell(option: str) -> str:
     """Return an option as it is written on the command line."""
-    return "--from" if option == "start" else f"--{option.replace('_', '-')}"
+    return SPELLINGS.get(option) or f"--{option.replace('_', '-')}"
 
 
 def _dry_run(request: TrainingRequest) -> None:

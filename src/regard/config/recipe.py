@@ -20,6 +20,13 @@ from pydantic import BaseModel, ValidationError
 from regard.config.migrations import current_key, migrate
 from regard.config.names import UNKNOWN_NAME
 from regard.config.overrides import OVERRIDES, PATHS, ParsedOverride, parse_override, resolve_path
+from regard.config.placeholders import (
+    Placeholders,
+    fill_placeholders,
+    missing_placeholder,
+    placeholder_names,
+    refuse_unknown_placeholders,
+)
 from regard.config.schema import CorpusConfig, DataConfig, ModelConfig, RunConfig
 from regard.errors import ConfigError, suggest
 from regard.plugins.loading import load_installed_plugins, missing_plugin
@@ -56,6 +63,8 @@ def read_config(
     architectures: Architectures,
     overrides: Sequence[str] = (),
     fill_defaults: FillDefaults = lambda table: None,
+    placeholders: Placeholders | None = None,
+    further_texts: Sequence[str] = (),
 ) -> RunConfig:
     """Read a TOML recipe and apply `section.key=value` overrides.
 
@@ -66,13 +75,36 @@ def read_config(
         architectures: The known architectures by name.
         overrides: `section.key=value`, each value written as in TOML; bare words are strings.
         fill_defaults: Called with the table after overrides are applied, before it is validated.
+        placeholders: The values of `{NAME}` in texts of the recipe and of the overrides. A path with a placeholder
+            that has none must exist as it is written. None: the recipe has no placeholders, as that of a run.
+        further_texts: Other texts in which the placeholders may be.
 
     Raises:
-        ConfigError: The file cannot be read, or a key or a value is not valid.
+        ConfigError: The file cannot be read, or a key or a value is not valid, or a placeholder has no value or is not
+            in the recipe.
     """
+    table = _read_table(path)
+    if placeholders is not None:
+        refuse_unknown_placeholders(placeholders, placeholder_names([table, *overrides, *further_texts]), path)
+        table, overrides = fill_placeholders((table, list(overrides)), placeholders)
     parsed = [parse_override(text) for text in overrides]
+    unfilled = _resolve_table_paths(table, path)
+    table = _migrate(table, where=str(path))
+    origins = _apply(parsed, table)
+    if placeholders is not None:
+        for key, text in unfilled.items():
+            if key not in origins:
+                raise missing_placeholder(text, f"{path}: {key}")
+    fill_defaults(table)
+    where = f"{path} with {_join_origins(origins)}" if origins else str(path)
+    table = _migrate(table, where)  # again, because the architecture may be a default
+    return parse_config(table, architectures, where=where, origins=origins)
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    """Return the table of a TOML file. Raise ConfigError."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError("there is no such recipe", where=path, fix="check the path") from None
     except UnicodeDecodeError as error:
@@ -85,17 +117,23 @@ def read_config(
             where=path,
             fix=f"correct the file: a recipe is TOML; {NOT_A_RECIPE}",
         ) from None
+
+
+def _resolve_table_paths(table: dict[str, Any], path: Path) -> dict[str, str]:
+    """Make the paths in a recipe absolute, in place.
+
+    Returns:
+        The texts with placeholders that are neither paths that exist nor anything else, by `section.key`.
+    """
+    unfilled = {}
     for name, keys in PATHS.items():
         for part in _corpus_tables(table.get(name)):
             for key in keys:
-                if isinstance(part.get(key), str):
-                    part[key] = resolve_path(key, part[key], path.parent, f"{path}: {name}.{key}")
-    table = _migrate(table, where=str(path))
-    origins = _apply(parsed, table)
-    fill_defaults(table)
-    where = f"{path} with {_join_origins(origins)}" if origins else str(path)
-    table = _migrate(table, where)  # again, because the architecture may be a default
-    return parse_config(table, architectures, where=where, origins=origins)
+                if isinstance(text := part.get(key), str):
+                    part[key] = resolve_path(key, text, path.parent, f"{path}: {name}.{key}")
+                    if placeholder_names(text) and not Path(part[key]).exists():
+                        unfilled[f"{name}.{key}"] = text
+    return unfilled
 
 
 def _migrate(table: Mapping[str, Any], where: str) -> dict[str, Any]:

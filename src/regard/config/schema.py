@@ -44,8 +44,8 @@ class ModelConfig(Section):
 
 COPY_ATTENTION = Field(
     False,
-    description="Copy source tokens by attention: a pointer-generator (See et al. 2017), for names, code and spelling. "
-    "Requires `tokenizer.joint = true`.",
+    description="Copy source tokens by attention: a pointer-generator (See et al. 2017), for names and identifiers of "
+    "programs. Requires `tokenizer.joint = true`.",
 )
 """The field of an architecture that can copy source tokens: see regard.nn.copying."""
 

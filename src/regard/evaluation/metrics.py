@@ -149,9 +149,15 @@ def bleu_metric(references: Sequence[str], *, target_language: str = "", tokeniz
         target_language: Language code that selects the BLEU tokenizer.
         tokenized: The text is already split into tokens.
     """
-    metric = word_bleu(target_language, tokenized=tokenized)
-    short = all(len(metric.tokenizer(reference).split()) < metric.max_ngram_order for reference in references)
-    return BLEU(tokenize="char", force=True) if short and not tokenized else metric
+    if not tokenized and are_short(references, target_language):
+        return BLEU(tokenize="char", force=True)
+    return word_bleu(target_language, tokenized=tokenized)
+
+
+def are_short(references: Sequence[str], target_language: str = "") -> bool:
+    """Return whether no reference has the four words without which BLEU of words is 0."""
+    metric = word_bleu(target_language, tokenized=False)
+    return all(len(metric.tokenizer(reference).split()) < metric.max_ngram_order for reference in references)
 
 
 def word_bleu(target_language: str, *, tokenized: bool = False) -> BLEU:

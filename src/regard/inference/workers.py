@@ -147,7 +147,7 @@ def _chunks(
 
 def _start(load: Load, plugins: Sequence[str]) -> None:
     global _translator
-    _end_with_parent()
+    end_with_parent()
     for name in ("SIGINT", "SIGHUP", "SIGQUIT"):  # the terminal sends them to the parent too, which stops the workers
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -157,8 +157,8 @@ def _start(load: Load, plugins: Sequence[str]) -> None:
     _translator = load()
 
 
-def _end_with_parent() -> None:
-    """End this process when its parent ends, even by SIGKILL. The pool would wait for work forever."""
+def end_with_parent() -> None:
+    """End this process when its parent ends, even by SIGKILL. It is a process of `multiprocessing`."""
     parent = parent_process()
     assert parent is not None
 

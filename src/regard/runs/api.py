@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack, cast, overload
 from rich.console import Console
 
 from regard.config.overrides import Overrides, to_overrides
+from regard.config.placeholders import Placeholders
 from regard.config.schema import RunConfig
 from regard.console import say
 from regard.errors import ConfigError, suggest
@@ -32,6 +33,7 @@ class TrainOptions(TypedDict, total=False):
         augment: How many training pairs are changed as people change text, with typos for example: `off`, `light` or
             `full`.
         overrides: Other keys of the recipe, as `["train.seed=7"]` or `{"train.seed": 7}`.
+        placeholders: The values of the placeholders of a recipe, as `{"language": "tur"}` for `{language}`.
         dev_source: The source side of the dev set. Without a dev set, pairs are held out of the corpus.
         dev_target: Its target side.
         dev_data: One file with both sides of the dev set, instead of these.
@@ -52,6 +54,7 @@ class TrainOptions(TypedDict, total=False):
     device: Literal["auto", "cpu", "cuda", "mps"] | None
     augment: Literal["off", "light", "full"] | None
     overrides: Overrides
+    placeholders: Placeholders
     dev_source: str | Path | None
     dev_target: str | Path | None
     dev_data: str | Path | None
@@ -135,6 +138,7 @@ def _parse(
         overrides=[*option_overrides(shortcuts), *to_overrides(options.get("overrides", ()))],
         output=None if output is None else Path(output),
         start=start_config(options.get("start"), options.get("extend_vocabulary")),
+        placeholders=options.get("placeholders", {}),
         caller=CALLER,
     )
     request.check()

@@ -43,6 +43,9 @@ regard train recipe.toml -o runs/mine --set train.max_steps=5000
 `--set section.key=value` overrides a key. Relative paths are resolved against the folder of the recipe. Only `[data]`
 and `[model]` are required. In the tables `(0, 1]` is the range of values greater than 0 and at most 1.
 
+`{name}` in a text of the recipe is a placeholder, such as `file = "{language}.tsv"`: `--with name=value` fills it
+in, for [one corpus](training.md#recipes) or for [several](compare.md#one-recipe-for-several-corpora).
+
 `plugins = ["my_model"]`, above all tables, names the [plugins](extending.md) that a recipe needs. regard writes it into
 the recipe of a run and into its checkpoints. Unless the plugin is installed, give its file to the commands that read
 them: `--plugin my_model.py`. Plugins add values of `tokenizer.kind`, `model.architecture`, `train.metric` and

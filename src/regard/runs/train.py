@@ -7,12 +7,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 
 from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import Finished, RunFolder
 from regard.config.overrides import Overrides, to_overrides
+from regard.config.placeholders import Placeholders, check_placeholders
 from regard.config.recipe import read_config, resolve_paths, to_toml
 from regard.config.schema import RunConfig
 from regard.console import Say, say
@@ -107,7 +109,9 @@ class _Run:
     state: TrainingState | None
 
 
-def read_recipe(path: str | Path, overrides: Overrides = ()) -> RunConfig:
+def read_recipe(
+    path: str | Path, overrides: Overrides = (), placeholders: Placeholders = MappingProxyType({})
+) -> RunConfig:
     """Read a TOML recipe.
 
     If it has a [start], the model, the tokenizer and the languages that it leaves out are those of that checkpoint.
@@ -115,12 +119,14 @@ def read_recipe(path: str | Path, overrides: Overrides = ()) -> RunConfig:
     Args:
         path: The file.
         overrides: `["train.seed=7", ...]`, or `{"train.seed": 7, ...}`.
+        placeholders: The values of the placeholders `{NAME}` in texts of the recipe, such as `{"language": "tur"}`.
 
     Raises:
-        ConfigError: The recipe or an override is not valid.
+        ConfigError: The recipe or an override is not valid, or a placeholder has no value or is not in the recipe.
         CheckpointError: The checkpoint of [start] cannot be read.
     """
-    return read_config(Path(path), ARCHITECTURES, to_overrides(overrides), fill_from_start)
+    check_placeholders(placeholders, "placeholders")
+    return read_config(Path(path), ARCHITECTURES, to_overrides(overrides), fill_from_start, placeholders)
 
 
 def train(config: RunConfig, out: str | Path | None = None, *, console: Console | None = None, ray: str = "") -> Result:

@@ -55,7 +55,9 @@ def choose_recipe(request: TrainingRequest, say: Say) -> tuple[RunConfig, Path]:
     if isinstance(request.recipe, RunConfig):
         config = override_config(request.recipe, overrides, ARCHITECTURES) if overrides else request.recipe
         return config, request.output or default_folder(config)
-    return read_recipe(request.recipe, overrides), request.output or Path("runs") / request.recipe.stem
+    config = read_recipe(request.recipe, overrides, request.placeholders)
+    name = "-".join([request.recipe.stem, *request.placeholders.values()])
+    return config, request.output or Path("runs") / name
 
 
 def _quoted(value: object) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from regard.config.overrides import HUB, Override, parse_overrides
+from regard.config.placeholders import Placeholders
 from regard.config.schema import RunConfig, StartConfig
 from regard.errors import ConfigError
 
@@ -45,6 +46,7 @@ class TrainingRequest:
         overrides: `section.key=value`.
         output: The folder of the run; None: a default name.
         start: The run whose weights training starts from.
+        placeholders: The values of the recipe's placeholders.
         caller: The command or function, for messages.
         spell: Returns how the caller writes an option, for messages.
     """
@@ -54,6 +56,7 @@ class TrainingRequest:
     overrides: Sequence[str] = ()
     output: Path | None = None
     start: StartConfig | None = None
+    placeholders: Placeholders = field(default_factory=dict)
     caller: str = "regard.train"
     spell: Callable[[str], str] = str
 
@@ -68,6 +71,10 @@ class TrainingRequest:
                 where=self.caller,
                 fix=f"give a recipe, or both {spell('source')} and {spell('target')}, or {spell('data')}, "
                 f"or {spell('corpus')}",
+            )
+        if self.placeholders and not isinstance(self.recipe, Path):
+            raise ConfigError(
+                "only the file of a recipe has placeholders", where=spell("placeholders"), fix="give a recipe"
             )
         if self.recipe is not None:
             return

@@ -18,6 +18,7 @@ from regard.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from regard.checkpoints.run_folder import resolve_checkpoint
 from regard.checkpoints.untrusted_files import TRAINING
 from regard.corpus.language_pairs import language_name, language_pairs
+from regard.corpus.source_columns import SEPARATOR
 from regard.errors import CheckpointError, ConfigError, DecodingError
 from regard.inference.translator import Precision, Translator
 from regard.serving.limits import RequestRejected, invalid
@@ -319,7 +320,8 @@ def _check_finite(checkpoint: Checkpoint, where: str) -> None:
 def _test_translation(translator: Translator, where: str) -> None:
     """Translate a trial text. Raise CheckpointError if that fails or its score is not finite."""
     try:
-        trial = translator.translate(TRIAL_TEXT, strategy="beam", beam_size=1, shortlist=False)
+        text = SEPARATOR.join([TRIAL_TEXT] * translator.num_columns)
+        trial = translator.translate(text, strategy="beam", beam_size=1, shortlist=False)
     except DecodingError as error:
         raise CheckpointError(f"a trial translation failed: {error.message}", where=where, fix=FIX_EARLIER) from None
     if not math.isfinite(trial.score):

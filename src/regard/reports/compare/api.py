@@ -11,11 +11,13 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 from rich.console import Console
 
 from regard.config.overrides import Overrides, to_overrides
+from regard.config.placeholders import Placeholders
 from regard.corpus.paths import CorpusPaths
 from regard.errors import ConfigError, TrainingError, suggest
 from regard.html.notebook import render_output_table
+from regard.reports.compare.plan import ComparisonRequest
 from regard.reports.compare.results import ComparisonReport
-from regard.reports.compare.run import ComparisonRequest, measure_systems, write_report
+from regard.reports.compare.run import measure_systems, write_report
 
 CALLER = "regard.compare"
 TEST_SET = ("test_source", "test_reference", "test_data")
@@ -31,6 +33,7 @@ class CompareOptions(TypedDict, total=False):
         test_data: One file with both sides, instead of these.
         tokenized: The text is already split into tokens, and BLEU counts those.
         overrides: Keys of the recipe, as `["train.seed=7"]` or `{"train.seed": 7}`; of finished runs only [search].
+        placeholders: The values of the placeholders of a recipe, as `{"language": "tur"}` for `{language}`.
         quiet: Print nothing.
         console: Where to print messages and progress; standard error by default.
     """
@@ -41,6 +44,7 @@ class CompareOptions(TypedDict, total=False):
     test_data: str | Path | None
     tokenized: bool
     overrides: Overrides
+    placeholders: Placeholders
     quiet: bool
     console: Console | None
 
@@ -50,13 +54,16 @@ class TrainedOptions(CompareOptions, total=False):
 
     Attributes:
         architectures: The architectures to train; by default all of regard's own.
-        minutes: Training time of each system; by default the recipe's, or 10; 0.36 for a built-in corpus.
+        minutes: Training time of each system; by default the recipe's, or 10 if it sets neither minutes nor steps nor
+            epochs; 0.36 for a built-in corpus.
         seeds: How many systems of each architecture to train, with seeds that follow each other; by default 1.
+        jobs: How many systems to train at a time, each in its own process with its share of the cores; by default 1.
     """
 
     architectures: Sequence[str]
     minutes: float | None
     seeds: int
+    jobs: int
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,8 +175,10 @@ def compare(recipe: str | Path | None = None, **options: Any) -> Comparison:
         seeds=options.get("seeds", 1),
         runs=[Path(run) for run in ([runs] if isinstance(runs, str | Path) else runs)],
         overrides=to_overrides(options.get("overrides", ())),
+        placeholders=options.get("placeholders", {}),
         test=CorpusPaths(source, reference, data, TEST_SET),
         tokenized=options.get("tokenized", False),
+        jobs=options.get("jobs", 1),
     )
     console = Console(quiet=True) if options.get("quiet") else options.get("console") or Console(stderr=True)
     output = options.get("output")

@@ -19,8 +19,8 @@ from regard.models import ARCHITECTURES
 from regard.reports.attention_plots import draw_attention_maps
 from regard.reports.compare.measure import measure_run
 from regard.reports.compare.results import Sample, SystemResults
-from regard.reports.compare.run import train_system
 from regard.reports.compare.systems import ComparedSystem, choose_test_conditions
+from regard.reports.compare.training import train_system
 from regard.reports.theme import LIGHT, save_png
 
 SEED = 1

@@ -18,6 +18,7 @@ from regard.reports.compare import captions, figures, texts
 from regard.reports.compare.complexity import COMPLEXITY, find_architecture, fit_growth
 from regard.reports.compare.figures import LineStyle
 from regard.reports.compare.results import ComparisonReport, ScoredSystem
+from regard.reports.compare.seeds import first_seeds, split_seed
 from regard.reports.compare.timing import SENTENCES
 from regard.reports.theme import Theme, render_figure
 
@@ -49,12 +50,14 @@ def write_page(report: ComparisonReport, out: Path) -> Path:
 
 
 def _render(report: ComparisonReport, out: Path) -> str:
+    scores = _render_scores(report)
+    report = report.model_copy(update={"systems": tuple(first_seeds(report.systems))})
     styles = figures.choose_styles(report.systems)
     maps = [_render_attention(report, sample, out) for sample in range(len(report.samples))]
     first_map = next((sample for sample, html in enumerate(maps) if html), None)
     charts = "".join(f"<h3>{chart.heading}</h3>{_render_chart(chart, report, out)}" for chart in _CHARTS)
     sections = [
-        ("systems", "Systems", _render_scores(report, styles)),
+        ("systems", "Systems", scores),
         ("figures", "Figures", charts + _render_first_map(maps, first_map)),
         ("complexity", "Complexity", _render_complexity(report)),
         ("samples", "Sample translations", _render_samples(report, styles, maps, first_map)),
@@ -76,7 +79,7 @@ def _render_head(report: ComparisonReport) -> str:
         [
             ("Date", f'<time datetime="{date}">{date}</time>'),
             ("Machine", escape(report.machine)),
-            ("Training", "finished runs" if report.minutes is None else f"{report.minutes:g} minutes for each system"),
+            ("Training", f"{report.budget} for each system" if report.budget else "finished runs"),
             ("Test set", f"{name}{report.test_pairs:,} pairs"),
         ]
     )
@@ -85,7 +88,8 @@ def _render_head(report: ComparisonReport) -> str:
 # Systems and scores
 
 
-def _render_scores(report: ComparisonReport, styles: Sequence[LineStyle]) -> str:
+def _render_scores(report: ComparisonReport) -> str:
+    lines = _number_lines(report.systems)
     highest = max((point.bleu for system in report.systems for point in system.curve), default=0.0)
     plugin_metrics = list(report.systems[0].plugin_scores)
     head = (
@@ -96,20 +100,20 @@ def _render_scores(report: ComparisonReport, styles: Sequence[LineStyle]) -> str
     chrf_scores = [system.chrf for system in report.systems]
     rows = [
         (
-            f"{_render_name(system, number, style)}<small>{escape(system.paper)}</small>",
+            f"{_render_name(system, *lines[system.name])}<small>{escape(system.paper)}</small>",
             "yes" if system.attends else "no",
             _format_parameters(system.parameters),
             f"{system.tokens_per_second:,.0f}" if system.tokens_per_second else _MISSING,
             f"{system.minutes:.1f}",
             f"{system.steps:,}",
-            _render_sparkline(system, number, highest),
+            _render_sparkline(system, lines[system.name][0], highest),
             _render_score(system.bleu, bleu_scores),
             _render_score(system.chrf, chrf_scores),
             f"{100 * system.exact:.1f}%",
             *(f"{system.plugin_scores[name]:.2f}" for name in plugin_metrics),
             f"{system.sentences_per_second:,.1f}",
         )
-        for number, (system, style) in enumerate(zip(report.systems, styles, strict=True))
+        for system in report.systems
     ]
     legend = texts.SCORES_LEGEND.format(level=SIGNIFICANCE_LEVEL)
     return render_table("Systems and scores", head, rows) + f"<p>{legend}</p>" + _render_seeds(report)
@@ -125,7 +129,16 @@ def _render_seeds(report: ComparisonReport) -> str:
         for summary in report.seeds
     ]
     table = render_table("Mean ± standard deviation over seeds", ("system", "seeds", *map(escape, metrics)), rows)
-    return f"<h3>Seeds</h3>{table}"
+    return f"<h3>Seeds</h3>{table}<p>The figures and the samples are those of the first seed.</p>"
+
+
+def _number_lines(systems: Sequence[ScoredSystem]) -> dict[str, tuple[int, LineStyle]]:
+    """Return the number and the style of each system's line in the figures, which all its seeds share."""
+    firsts = first_seeds(systems)
+    styles = figures.choose_styles(firsts)
+    numbered = {split_seed(system.name)[0]: index for index, system in enumerate(firsts)}
+    numbers = {system.name: numbered[split_seed(system.name)[0]] for system in systems}
+    return {name: (number, styles[number]) for name, number in numbers.items()}
 
 
 def _render_name(system: ScoredSystem, number: int, style: LineStyle) -> str:
@@ -353,7 +366,7 @@ def _render_translations(report: ComparisonReport, styles: Sequence[LineStyle], 
 
 
 def _render_method(report: ComparisonReport) -> str:
-    budget = texts.BUDGET_FINISHED if report.minutes is None else texts.BUDGET_MINUTES.format(minutes=report.minutes)
+    budget = texts.BUDGET.format(budget=report.budget) if report.budget else texts.BUDGET_FINISHED
     signatures = "".join(
         f"<li>{escape(metric)}: <code>{escape(signature)}</code></li>"
         for metric, signature in report.signatures.items()

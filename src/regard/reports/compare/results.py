@@ -139,7 +139,8 @@ class ComparisonReport(Record):
         title: For example "numbers, en to de".
         date: Date in ISO format.
         machine: CPU cores, device and version of PyTorch.
-        minutes: Training budget of each system, None for finished runs.
+        minutes: Training budget of each system, None for finished runs and without a limit of time.
+        limit: What ends training if no time does, such as `at most 20,000 steps`; empty for finished runs.
         test: What the test set is.
         test_pairs: Number of its pairs.
         beam_size: Beam size of all systems.
@@ -153,6 +154,7 @@ class ComparisonReport(Record):
     date: str
     machine: str
     minutes: float | None
+    limit: str = ""
     test: str = ""
     test_pairs: int
     beam_size: int
@@ -160,3 +162,8 @@ class ComparisonReport(Record):
     samples: tuple[Sample, ...]
     systems: tuple[ScoredSystem, ...]
     seeds: tuple[SeededScores, ...] = ()
+
+    @property
+    def budget(self) -> str:
+        """How long each system was trained, such as `10 minutes`; empty for finished runs."""
+        return self.limit if self.minutes is None else f"{self.minutes:g} minutes"

@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from regard.checkpoints.run_folder import RunFolder
+from regard.config.overrides import parse_overrides
+from regard.config.placeholders import Placeholders, check_placeholders, fill_placeholders
 from regard.config.recipe import override_config, read_config, resolve_paths, to_table
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.console import Say
@@ -25,6 +28,7 @@ from regard.reports.compare.seeds import name_with_seed
 from regard.runs.holdout import split_corpus
 
 DEFAULT_MINUTES = 10.0  # training time of each system, if neither the request nor the recipe sets it
+LIMITS = {"train.max_steps", "train.max_epochs"}  # a recipe that sets one of them needs no limit of time
 QUICK_MINUTES = 0.36  # on a built-in corpus: all systems take five minutes, tests and page included
 SEED = 1
 
@@ -67,12 +71,14 @@ class ComparedSystem:
         folder: The folder of its run.
         config: Its recipe.
         train: It is trained as part of the comparison.
+        is_timed: Its training steps are timed; those of only one seed are.
     """
 
     name: str
     folder: Path
     config: RunConfig
     train: bool
+    is_timed: bool = True
 
 
 def select_architectures(names: str) -> list[str]:
@@ -93,7 +99,12 @@ def select_architectures(names: str) -> list[str]:
 
 
 def systems_from_recipe(
-    recipe: Path, architectures: Sequence[str], overrides: Sequence[str], minutes: float | None, out: Path
+    recipe: Path,
+    architectures: Sequence[str],
+    overrides: Sequence[str],
+    minutes: float | None,
+    out: Path,
+    placeholders: Placeholders = MappingProxyType({}),
 ) -> list[ComparedSystem]:
     """Return systems that share a recipe's [data], [tokenizer], [train] and [search].
 
@@ -103,19 +114,25 @@ def systems_from_recipe(
         recipe: The recipe's file.
         architectures: Names of the architectures.
         overrides: Changes of the recipe, as `section.key=value`.
-        minutes: Training time of each system; None for the recipe's, or else DEFAULT_MINUTES.
+        minutes: Training time of each system; None for the recipe's, or else DEFAULT_MINUTES unless the recipe sets
+            train.max_steps or train.max_epochs.
         out: Folder of the comparison.
+        placeholders: The values of the recipe's placeholders.
 
     Raises:
-        ConfigError: The recipe or an override is not valid.
+        ConfigError: The recipe, an override or a placeholder is not valid.
     """
     _reject_architecture(overrides)
-    own = read_config(recipe, ARCHITECTURES)
+    check_placeholders(placeholders, "placeholders")
+    own = read_config(recipe, ARCHITECTURES, placeholders=placeholders, further_texts=overrides)
+    overrides = fill_placeholders(list(overrides), placeholders)
     configs = [
         override_config(own, [f"model.architecture={name}", *overrides], ARCHITECTURES)
         for name in architectures
     ]  # fmt: skip
-    return _with_budget(architectures, configs, minutes, DEFAULT_MINUTES, out)
+    limits = {f"train.{key}" for key in own.train.model_fields_set} | parse_overrides(overrides).keys()
+    default = None if limits & LIMITS else DEFAULT_MINUTES
+    return _with_budget(architectures, configs, minutes, default, out)
 
 
 def systems_from_corpus(
@@ -171,7 +188,7 @@ def _reject_architecture(overrides: Sequence[str]) -> None:
 
 
 def _with_budget(
-    names: Sequence[str], configs: Sequence[RunConfig], minutes: float | None, default: float, out: Path
+    names: Sequence[str], configs: Sequence[RunConfig], minutes: float | None, default: float | None, out: Path
 ) -> list[ComparedSystem]:
     systems = []
     for name, config in zip(names, configs, strict=True):
@@ -182,28 +199,30 @@ def _with_budget(
     return systems
 
 
-def with_seeds(systems: Sequence[ComparedSystem], count: int) -> list[ComparedSystem]:
+def with_seeds(systems: Sequence[ComparedSystem], count: int, *, has_test_files: bool) -> list[ComparedSystem]:
     """Return each system `count` times, with its seed and the seeds that follow it.
 
     Raises:
-        ConfigError: There is no seed, or the seed determines which pairs are held out.
+        ConfigError: There is no seed, or the seed determines which pairs are held out as test set.
     """
     if count < 1:
         raise ConfigError(f"{count} seeds are too few", where="seeds", fix="give 1 or more")
-    if not systems[0].config.data.has_any_dev:
+    if not (has_test_files or systems[0].config.data.has_any_dev):
         raise ConfigError(
-            "the seed determines which pairs are held out, so that each seed would have another dev set",
+            "the seed determines which pairs are held out, so that each seed would have another test set",
             where="seeds",
-            fix="give a recipe with a dev set: data.dev_source and data.dev_target, or data.dev_file",
+            fix="give files of a test set, or a recipe with a dev set: data.dev_source and data.dev_target, or "
+            "data.dev_file",
         )
-    return [_with_seed(system, system.config.train.seed + place) for system in systems for place in range(count)]
+    return [_with_seed(system, place) for system in systems for place in range(count)]
 
 
-def _with_seed(system: ComparedSystem, seed: int) -> ComparedSystem:
+def _with_seed(system: ComparedSystem, place: int) -> ComparedSystem:
+    seed = system.config.train.seed + place
     train = system.config.train.model_copy(update={"seed": seed})
     name = name_with_seed(system.name, seed)
     config = system.config.model_copy(update={"train": train})
-    return replace(system, name=name, folder=system.folder.with_name(name), config=config)
+    return replace(system, name=name, folder=system.folder.with_name(name), config=config, is_timed=place == 0)
 
 
 def systems_from_runs(folders: Sequence[Path], overrides: Sequence[str]) -> list[ComparedSystem]:

@@ -41,7 +41,7 @@ COMPLEXITY_NOTES = (
 )
 
 BUDGET_FINISHED = "These runs were finished before; each was trained with its own recipe."
-BUDGET_MINUTES = "Each system was trained for {minutes:g} minutes on the machine above, on the same sentence pairs."
+BUDGET = "Each system was trained for {budget} on the machine above, on the same sentence pairs."
 
 METHOD = (
     "{budget} Training speed is the median of the training log, in target tokens without padding.",

@@ -64,7 +64,8 @@ def _use(facts: CardFacts) -> Iterator[str]:
     yield from ("", "```sh", f"regard translate .{options} < input.txt > output.txt", "```", "")
     yield from ("```python", "import regard", "")
     yield from (f"regard.load_plugin({json.dumps(name)})" for name in facts.config.plugins)
-    yield from ('translator = regard.load(".")', 'print(translator.translate("A text.").text)', "```")
+    text = "\\t".join(["A text."] * len(facts.config.tokenizer.source_kinds))
+    yield from ('translator = regard.load(".")', f'print(translator.translate("{text}").text)', "```")
     if facts.record.hub:
         yield from ("", "From the Hugging Face hub, by its name:", "", "```sh")
         yield f"regard translate {HUB}{facts.record.hub}{options} < input.txt > output.txt"

@@ -40,7 +40,9 @@ def test_the_page_has_a_table_of_means_only_with_several_seeds(tmp_path: Path) -
     assert "standard deviation over seeds" in page
 
 
-def test_each_seed_would_have_another_dev_set(tmp_path: Path) -> None:
+def test_each_seed_would_have_another_test_set(tmp_path: Path) -> None:
     systems = systems_from_corpus("dates", ["modern"], [], 1.0, tmp_path)
-    with pytest.raises(ConfigError, match="another dev set"):
-        with_seeds(systems, 2)
+    with pytest.raises(ConfigError, match="another test set"):
+        with_seeds(systems, 2, has_test_files=False)
+    seeded = with_seeds(systems, 2, has_test_files=True)
+    assert [(system.config.train.seed, system.is_timed) for system in seeded] == [(1, True), (2, False)]

@@ -193,3 +193,25 @@ def test_samples_have_a_medium_length(tmp_path: Path) -> None:
     for sample in samples:
         assert lengths[300] <= len(sample.source) <= lengths[700]
         assert sample.reference == conditions.test_set.references[conditions.test_set.sources.index(sample.source)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "overrides", "minutes"),
+    [("", [], 10.0), ("max_steps = 9", [], None), ("max_epochs = 9", [], None), ("", ["train.max_steps=9"], None)],
+)
+def test_a_recipe_that_limits_steps_or_epochs_needs_no_limit_of_time(
+    recipe: Path, tmp_path: Path, limit: str, overrides: list[str], minutes: float | None
+) -> None:
+    recipe.write_text(RECIPE.replace("max_minutes = 2", limit))
+    (system,) = systems_from_recipe(recipe, ["cho2014"], overrides, None, tmp_path)
+    assert system.config.train.max_minutes == minutes
+    (system,) = systems_from_recipe(recipe, ["cho2014"], overrides, 3.0, tmp_path)
+    assert system.config.train.max_minutes == 3.0
+
+
+def test_overrides_may_have_placeholders(recipe: Path, tmp_path: Path) -> None:
+    values = {"rate": "0.25"}
+    (system,) = systems_from_recipe(recipe, ["cho2014"], ["train.learning_rate={rate}"], None, tmp_path, values)
+    assert system.config.train.learning_rate == 0.25
+    with pytest.raises(ConfigError, match=r"no placeholder \{rate\}"):
+        systems_from_recipe(recipe, ["cho2014"], [], None, tmp_path, values)
