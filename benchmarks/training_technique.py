@@ -46,8 +46,8 @@ from regard.errors import TrainingError
 from regard.evaluation.bootstrap import SAMPLES, SEED
 from regard.files import write_atomic
 from regard.models import ARCHITECTURES
-from regard.reports.compare.run import train_system
 from regard.reports.compare.systems import ComparedSystem, systems_from_runs
+from regard.reports.compare.training import train_system
 from regard.runs.auto_recipe import choose_recipe, inspect_corpus, mean_length, steps_per_epoch
 from regard.runs.plan import expected_vocabulary_sizes
 from regard.runs.step_timing import measure_step
