@@ -194,7 +194,7 @@ def run_folder(out: Path, task: str, name: str, procedure: str, seed: int) -> Pa
 
 
 def recipes(folders: dict[str, Path], paper: partial[RunConfig]) -> Iterator[tuple[str, RunConfig]]:
-    """Yield the recipe of each procedure; of a run that has begun, its own."""
+    """Yield the recipe of each procedure; of a run that has started, its own."""
     chosen: RunConfig | None = None
     for procedure, folder in folders.items():
         if RunFolder(folder).recipe.is_file():
