@@ -17,7 +17,7 @@ import pytest
 from tests.shared_data import shared
 
 ROOT = Path(__file__).parents[2]
-TRAINING = ("processes_cpu.py", "time_to_quality.py", "train_cpu.py")
+TRAINING = ("processes_cpu.py", "time_to_quality.py", "train_cpu.py", "training_technique.py")
 NO_FILES = ("common.py", "gpu.py", "kernels.py")  # which are given none
 NO_TEXT = (
     "doctor.py",
@@ -78,7 +78,8 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
     if script == "doctor.py":
         return ["--source", run, "--target", reference]
     if script in TRAINING:
-        return ["--data", run]
+        out: list[str | Path] = ["--out", source.parent / "out"] if script == "training_technique.py" else []
+        return ["--data", run, *out]
     if script == "startup.py":
         return [run]
     if script == "improve.py":
@@ -88,7 +89,7 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
         return [run, "--test", f"test={source},{reference}"]
     alone = script in ("batch_composition.py", "serving.py", "serving_workers.py", "stream_memory.py")
     references: list[str | Path] = [] if alone else ["--reference", reference]
-    out: list[str | Path] = ["--out", source.parent / "out"] if script == "pareto.py" else []
+    out = ["--out", source.parent / "out"] if script == "pareto.py" else []
     return [run, "--source", source, *references, *out]
 
 

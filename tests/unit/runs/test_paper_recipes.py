@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from tests.shared_data import shared
 
 from regard.config.recipe import read_config
 from regard.config.schema import RunConfig
 from regard.models import ARCHITECTURES
+from regard.runs.train import train
 from regard.training.schedule import SchedulePoint, rate_factor
 
 FOLDER = Path(__file__).parents[3] / "recipes" / "papers"
@@ -37,8 +40,71 @@ def rates(name: str, points: list[SchedulePoint]) -> list[float]:
     return [train.stage(point.step).learning_rate * rate_factor(train.stage(point.step), point) for point in points]
 
 
-def test_each_paper_has_a_recipe() -> None:
-    assert {path.stem for path in FOLDER.glob("*.toml")} == set(PUBLISHED) == set(ARCHITECTURES) - {"modern"}
+def test_each_paper_has_a_recipe_and_a_small_one() -> None:
+    assert set(PUBLISHED) == set(ARCHITECTURES) - {"modern"}
+    assert {path.stem for path in FOLDER.glob("*.toml")} == {*PUBLISHED, *(f"{name}-small" for name in PUBLISHED)}
+
+
+LENGTHS = {  # of training and of its schedule
+    "max_steps", "max_epochs", "max_minutes", "checkpoint_every", "checkpoint_each_epoch", "halving_start",
+    "halving_interval",
+}  # fmt: skip
+SCALED = {  # what else the scale forces, as the head of each recipe says
+    "sutskever2014": {"pairs_per_batch"},
+    "luong2015": {"pairs_per_batch"},
+    "gnmt2016": {"pairs_per_batch", "learning_rate", "second_stage"},
+    "bytenet2016": {"tokens_per_batch", "learning_rate"},
+    "transformer2017": {"tokens_per_batch", "learning_rate", "warmup_steps"},
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_small_recipe_trains_as_published_at_another_scale(name: str) -> None:
+    published, small = read(name), read(f"{name}-small")
+    tiny = ARCHITECTURES[name].presets["tiny"]()
+    assert small.model == tiny.model_copy(update={"pad_to_multiple": 50} if name == "bytenet2016" else {})
+    assert (small.data, small.search) == (published.data, published.search)
+    before, after = published.train.model_dump(), small.train.model_dump()
+    assert {key for key in before if before[key] != after[key]} - LENGTHS == SCALED.get(name, set())
+    heading = (FOLDER / f"{name}-small.toml").read_text(encoding="utf-8").partition("[data]")[0]
+    assert f"{name}.toml" in heading and "Other than there" in heading
+
+
+@pytest.mark.parametrize(("name", "shares"), [("sutskever2014", (5 / 7.5, 0.5 / 7.5)), ("luong2015", (8 / 12, 1 / 12))])
+def test_a_small_recipe_halves_the_rate_at_the_same_shares_of_training(name: str, shares: tuple[float, float]) -> None:
+    train = read(f"{name}-small").train
+    assert train.halving_start and train.halving_interval and train.max_epochs
+    assert (train.halving_start / train.max_epochs, train.halving_interval / train.max_epochs) == pytest.approx(shares)
+
+
+def test_small_gnmt_halves_the_rate_at_the_same_shares_of_training() -> None:
+    for name in ("gnmt2016", "gnmt2016-small"):
+        train = read(name).train
+        second = train.second_stage
+        assert second is not None and second.halving_start and second.halving_interval
+        assert (second.halving_start / train.max_steps, second.halving_interval / train.max_steps) == (0.6, 0.1)
+
+
+def test_the_rate_of_the_small_transformer_is_equation_3() -> None:
+    points = [SchedulePoint(step) for step in (1, 400, 2000)]
+    expected = [128**-0.5 * min(point.step**-0.5, point.step * 400**-1.5) for point in points]
+    assert rates("transformer2017-small", points) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_small_recipe_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGARD_DATA", str(shared("multi30k").parent))
+    config = read(f"{name}-small")
+    second = config.train.second_stage
+    changes = {
+        "max_steps": 4,
+        "checkpoint_every": 4,
+        "second_stage": second and second.model_copy(update={"after_steps": 2}),
+    }
+    quick = config.model_copy(update={"train": config.train.model_copy(update=changes)})
+    result = train(quick, tmp_path / "run", console=Console(quiet=True))
+    assert (result.end, result.step) == ("steps", 4)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
