@@ -85,7 +85,7 @@ SPELLINGS = {"mean_words": 1.0, "mean_characters": 6.0, "words_in_source": 0.0, 
     ],
 )
 def test_tokens_are_copied_if_targets_repeat_their_source(
-    changes: dict[str, float], overrides: list[str], copies: bool
+    changes: dict[str, Any], overrides: list[str], copies: bool
 ) -> None:
     config, plan = build_recipe(DATA, inputs(10_000, **changes), overrides)
     assert config.model.copies_source == copies
