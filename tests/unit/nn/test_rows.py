@@ -37,9 +37,13 @@ def built(name: str, *, joint: bool) -> tuple[Seq2Seq, Seq2Seq]:
 
 both = pytest.mark.parametrize("joint", [True, False])
 every = pytest.mark.parametrize("name", sorted(CASES))
+# With copying, the logit of a source token also depends on the sum over the vocabulary, which new tokens change.
+without_copying = pytest.mark.parametrize(
+    "name", sorted(name for name, case in CASES.items() if not case.sizes.get("copy_attention"))
+)
 
 
-@every
+@without_copying
 @both
 def test_old_tokens_have_the_same_logits_and_a_new_one_of_one_part_is_its_twin(name: str, joint: bool) -> None:
     old, new = built(name, joint=joint)
