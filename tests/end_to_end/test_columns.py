@@ -166,7 +166,8 @@ def test_what_needs_text_is_refused(folder: Path, tmp_path: Path) -> None:
         refused(call("train", recipe, "--set", setting, "-o", tmp_path / "x"), "is for sentences")
     refused(call("train", recipe, "--set", 'data.source_column="1"', "-o", tmp_path / "x"), "name 2 columns")
     plain = tmp_path / "plain.toml"
-    plain.write_text(recipe.read_text().replace(COLUMNS, "").replace("train.tsv", str(folder / "train.tsv")))
+    text = recipe.read_text().replace(COLUMNS, "")
+    plain.write_text(text.replace('"train.tsv"', f'"{folder}/train.tsv"').replace('"dev.tsv"', f'"{folder}/dev.tsv"'))
     refused(call("train", plain, "-o", tmp_path / "x"), "train.tsv:1: the source has 2 columns, and must have 1")
 
 

@@ -124,9 +124,9 @@ def test_wrong_labels_and_sets_are_refused(
     empty = write_lines(tmp_path / "empty", [])
     page = ("--output", tmp_path / "page.html")
     for command in (("evaluate", run), ("analyze", run, *page)):
-        refused(call(*command, *sides, "--labels", three), f"{three}:4: there are 3 labels for 20 lines")
-        refused(call(*command, *sides, "--labels", long), f"{long}:21: there are 21 labels for 20 lines")
-        refused(call(*command, *sides, "--labels", empty), f"{empty}:1: there are 0 labels for 20 lines")
+        refused(call(*command, *sides, "--labels", three), f"{three}:4: the number of labels is 3, and that of lines")
+        refused(call(*command, *sides, "--labels", long), f"{long}:21: the number of labels is 21, and that of lines")
+        refused(call(*command, *sides, "--labels", empty), f"{empty}:1: the number of labels is 0, and that of lines")
         refused(call(*command, *sides, "--labels", tmp_path / "no"), "there is no such file", "no")
         refused(call(*command, *sides, "--label-column", "2"), "plain files have no columns", "--labels FILE")
         refused(
@@ -139,9 +139,12 @@ def test_wrong_labels_and_sets_are_refused(
     ragged = write_lines(tmp_path / "ragged.tsv", ["source\ttarget\tkind", "12\t21\ta", "3\t3"])
     columns = ("--data", ragged, "--label-column", "kind")
     refused(call("evaluate", run, *columns), f"{ragged}:3: the pair has no label in column kind")
-    refused(call("evaluate", run, *sides, "--source", three), "there are 2 source files and 1 reference files")
+    refused(
+        call("evaluate", run, *sides, "--source", three),
+        "the number of source files is 2",
+    )
     refused(call("evaluate", run, "--source", three), "not clear", "give both --source and --reference, or --data")
-    refused(call("evaluate", run, *sides, "--labels", three, "--labels", three), "2 files of labels for 1 test sets")
+    refused(call("evaluate", run, *sides, "--labels", three, "--labels", three), "the number of files of labels is 2")
     blank = write_lines(tmp_path / "blank.tsv", [])
     refused(call("evaluate", run, "--data", table, "--data", blank), "the file is empty", str(blank))
 

@@ -102,7 +102,7 @@ class TestSetFiles:
             labels = [label.strip() for label in input_lines(self.labels)]
             if len(labels) != len(pairs):
                 raise DataError(
-                    f"there are {len(labels):,} labels for {len(pairs):,} lines of {self.place.source}",
+                    f"the number of labels is {len(labels):,}, and that of lines is {len(pairs):,}",
                     where=f"{self.labels}:{min(len(labels), len(pairs)) + 1}",
                     fix="line n must be the label of line n of the test set",
                 )
@@ -142,7 +142,7 @@ def list_test_sets(
         return [CorpusPaths(*sides, labels=LABELS) for sides in zip(sources, references, strict=True)]
     if sources and references and not data:
         raise ConfigError(
-            f"there are {len(sources)} source files and {len(references)} reference files",
+            f"the number of source files is {len(sources)}, and that of reference files is {len(references)}",
             where="--source, --reference",
             fix="give one --reference for each --source",
         )
@@ -156,7 +156,7 @@ def labels_of_test_sets(labels: Sequence[Path] | None, test_sets: int) -> list[P
         return [None] * test_sets
     if len(labels) != test_sets:
         raise ConfigError(
-            f"there are {len(labels)} files of labels for {test_sets} test sets",
+            f"the number of files of labels is {len(labels)}, and that of test sets is {test_sets}",
             where="--labels",
             fix="give one --labels for each test set, in the same order",
         )

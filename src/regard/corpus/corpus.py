@@ -148,6 +148,23 @@ class SingleCorpus:
         """Do nothing."""
 
 
+class DerivedCorpus(SingleCorpus):
+    """Base class of single corpora that read the pairs of another one."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.name = corpus.name
+        self.corpus = corpus
+
+    @property
+    def skipped(self) -> SkipReport:
+        """What the last iteration skipped."""
+        return self.corpus.skipped
+
+    def check(self) -> None:
+        """Check the corpus."""
+        self.corpus.check()
+
+
 @dataclass(frozen=True)
 class PairList(SingleCorpus):
     """A corpus held in memory."""

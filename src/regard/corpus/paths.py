@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from regard.config.data import CorpusConfig, DataConfig, column_names
+from regard.config.data import DATA_PATHS, CorpusConfig, DataConfig, column_names
 from regard.config.schema import RunConfig
 from regard.corpus.bilingual_file import BilingualFile, ReaderCorpus, find_reader
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.concat import ConcatCorpus
 from regard.corpus.corpus import Corpus
-from regard.corpus.formats.compressed import format_suffix
+from regard.corpus.formats.compressed import format_suffix, open_decompressed
 from regard.corpus.formats.huggingface import read_dataset
 from regard.corpus.formats.mtdata import read_mtdata
 from regard.corpus.formats.sides import Sides
@@ -109,6 +109,15 @@ def _has_same_format(corpus: CorpusConfig, file: Path) -> bool:
 
 def _unique(pairs: set[tuple[str, str]]) -> tuple[str, str]:
     return next(iter(pairs)) if len(pairs) == 1 else ("", "")
+
+
+def check_files(data: DataConfig) -> None:
+    """Raise DataError if a file that [data] names is missing, so that the user need not wait to learn it."""
+    paths = [path for corpus in (data, *data.corpora) for key in DATA_PATHS if (path := getattr(corpus, key))]
+    for path in map(Path, paths):
+        if not path.exists():
+            with open_decompressed(path):  # raises the error
+                pass
 
 
 def open_corpora(data: DataConfig, seed: int, columns: int | None = None) -> tuple[Corpus, Corpus | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from regard.corpus.corpus import Corpus, Pair, SingleCorpus, Skipped, SkipReport
+from regard.corpus.corpus import Corpus, DerivedCorpus, Pair, Skipped
 from regard.errors import DataError
 
 SEPARATOR = "\t"
@@ -55,7 +55,7 @@ def columns_fix(count: int) -> str:
     return f"write {count} columns with a tab between them, none of them blank (write _ for one without a value)"
 
 
-class ColumnsCorpus(SingleCorpus):
+class ColumnsCorpus(DerivedCorpus):
     """A single corpus whose sources must have a number of columns.
 
     Args:
@@ -65,19 +65,9 @@ class ColumnsCorpus(SingleCorpus):
     """
 
     def __init__(self, corpus: Corpus, count: int, where: str) -> None:
-        self.name = corpus.name
-        self.corpus = corpus
+        super().__init__(corpus)
         self.count = count
         self.where = where
-
-    @property
-    def skipped(self) -> SkipReport:
-        """What the last iteration skipped."""
-        return self.corpus.skipped
-
-    def check(self) -> None:
-        """Check the corpus."""
-        self.corpus.check()
 
     def __iter__(self) -> Iterator[Pair]:
         """Yield the pairs. Raise DataError for a source with another number of columns, or with a blank one."""

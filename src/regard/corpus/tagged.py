@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from regard.corpus.corpus import Corpus, Pair, SingleCorpus, SkipReport
+from regard.corpus.corpus import Corpus, DerivedCorpus, Pair
 
 BEGIN, SHIFT, END = "\U000e0001", 0xE0000, "\U000e007f"
 _TAG = re.compile(f"{BEGIN}([\U000e0021-\U000e007e]+){END}")
@@ -34,22 +34,12 @@ def _shift(text: str, offset: int) -> str:
     return "".join(chr(ord(character) + offset) for character in text)
 
 
-class TaggedCorpus(SingleCorpus):
+class TaggedCorpus(DerivedCorpus):
     """A single corpus with the same tags before each source."""
 
     def __init__(self, corpus: Corpus, tags: Sequence[str]) -> None:
-        self.name = corpus.name
-        self.corpus = corpus
+        super().__init__(corpus)
         self.tags = tags
-
-    @property
-    def skipped(self) -> SkipReport:
-        """What the last iteration skipped."""
-        return self.corpus.skipped
-
-    def check(self) -> None:
-        """Check the corpus."""
-        self.corpus.check()
 
     def __iter__(self) -> Iterator[Pair]:
         return (replace(pair, source=add_tags(pair.source, self.tags)) for pair in self.corpus)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,18 +59,21 @@ def by_label(
             f"there are {len(labels)} labels, {len(hypotheses)} hypotheses and {len(references)} references",
             fix="give at least one pair, and one label for each",
         )
+    positions: defaultdict[str, list[int]] = defaultdict(list)
+    for index, label in enumerate(labels):
+        positions[label].append(index)
     scores = []
-    for label, pairs in sorted(Counter(labels).items(), key=lambda item: (-item[1], item[0])):
-        indices = [index for index, value in enumerate(labels) if value == label]
+    for label, indices in sorted(positions.items(), key=lambda item: (-len(item[1]), item[0])):
         texts = [hypotheses[index] for index in indices], [references[index] for index in indices]
+        exact_at = {count: sum(is_hit[index] for index in indices) / len(indices) for count, is_hit in hits.items()}
         scores.append(
             LabelScores(
                 label,
-                pairs,
+                len(indices),
                 bleu=float(bleu.corpus_score(texts[0], [texts[1]]).score),
                 chrf=chrf(*texts),
                 exact=exact_match(*texts),
-                exact_at={count: sum(is_hit[index] for index in indices) / pairs for count, is_hit in hits.items()},
+                exact_at=exact_at,
             )
         )
     return scores

@@ -46,7 +46,7 @@ def refuse_copying(config: ModelConfig, where: str) -> None:
         raise CheckpointError(
             "the model copies source tokens (`model.copy_attention`), which this format does not support",
             where=where,
-            fix="export to ONNX, or train without `copy_attention`",
+            fix="export to ONNX, or train with --set model.copy_attention=false",
         )
 
 

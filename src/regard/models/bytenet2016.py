@@ -19,7 +19,8 @@ Padding (section 6):      a source is padded with a special character to the nex
 `pad_to_multiple` is that multiple: 50 in the paper's preset. With 0, as in the other presets, |s| is the length of the
 sentence, and the columns between |s| and |t^| start as zeros. Here a batch can hold sources of several padded lengths,
 and the columns beyond |t^| are masked; in the paper all sources of a batch have the same padded length. The paper pads
-targets, too, which changes nothing: the decoder is causal, and the padding follows EOS.
+targets, too, which changes nothing: the decoder is causal, and the padding follows EOS. This padding is from a
+quotation of section 6, not checked against the text of the paper.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ WORDS_PER_TOKEN = 4  # with this many distinct words per token of a vocabulary, 
 SCARCE_DROPOUT = 0.1  # maximum dropout if steps are scarce
 SCARCE_RATE = 0.01  # Muon's learning rate if steps are scarce
 DEFAULT_ARCHITECTURE = "modern"
+SPELLING_WORDS, SPELLING_CHARACTERS = 3, 40  # means below both are of words and their forms, not of sentences
 COPIED_SHARE = 0.4  # of a target in its source, from which on tokens are copied: recipes/RESULTS.md, Copying
 
 BYTES_AND_SPECIAL = 256 + len(SPECIAL)
@@ -280,7 +281,7 @@ def _choose_copying(model: ModelConfig, tokenizer: TokenizerConfig, inputs: Reci
 
     Only `modern` does so by itself; the systems of the papers stay as published.
     """
-    is_spelling = inputs.mean_words < 3 and inputs.mean_characters < 40
+    is_spelling = inputs.mean_words < SPELLING_WORDS and inputs.mean_characters < SPELLING_CHARACTERS
     share = inputs.characters_in_source if is_spelling else inputs.words_in_source
     can_copy = model.architecture == DEFAULT_ARCHITECTURE and tokenizer.joint
     if not can_copy or share < COPIED_SHARE:

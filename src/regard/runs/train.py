@@ -19,6 +19,7 @@ from regard.config.recipe import read_config, resolve_paths, to_toml
 from regard.config.schema import RunConfig
 from regard.console import Say, say
 from regard.contract import Seq2Seq
+from regard.corpus.paths import check_files
 from regard.data.loader import BatchSource, Position
 from regard.errors import RegardError, WorkerLost
 from regard.html.notebook import render_output_table
@@ -211,6 +212,7 @@ def _start_run(
     device = processes.device(config.train.device)
     if not processes.is_main:
         return _prepare_run(folder, read_config(folder.recipe, ARCHITECTURES), processes, say, ray)
+    check_files(config.data)
     RunFolder.create(folder.path)
     lock.enter_context(folder.lock(processes.job))
     config = resolve_precision(config, device, say)

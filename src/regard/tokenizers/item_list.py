@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Self
 
 from regard.files import read_regular_file
+from regard.tokenizers.simple import VocabularyTokenizer
 from regard.tokenizers.vocabulary import Vocabulary, unreadable, vocabulary_file
 from regard.tokenizers.whitespace import one_line
 
-VISIBLE_SPACE = "▁"  # how a space is displayed
 
-
-class ListTokenizer:
+class ListTokenizer(VocabularyTokenizer):
     """One token per item between delimiters. Decoding puts the delimiter between items, so no token stands for it.
 
     Items that are not in the training text are UNK.
@@ -28,40 +27,25 @@ class ListTokenizer:
         """Create the tokenizer. Raise ValueError if the delimiter is empty."""
         if not delimiter:
             raise ValueError("the delimiter is empty")
-        self.vocabulary = vocabulary
+        super().__init__(vocabulary)
         self.delimiter = delimiter
 
     @classmethod
     def train(cls, sentences: Iterable[str], size: int, delimiter: str) -> Self:
         """Build a vocabulary of the most frequent items, with at most `size` ids."""
-        untrained = cls(Vocabulary([]), delimiter)
-        items = (item for text in sentences for item in untrained.split(text))
-        return cls(Vocabulary.count(items, size), delimiter)
-
-    @property
-    def size(self) -> int:
-        """The number of ids, including the special ones."""
-        return len(self.vocabulary)
+        return cls(cls(Vocabulary([]), delimiter).count(sentences, size), delimiter)
 
     def split(self, text: str) -> list[str]:
         """Return the items of a text."""
         return text.split(self.delimiter) if text else []
 
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a text, without BOS and EOS."""
-        return [self.vocabulary.id(item) for item in self.split(text)]
-
     def decode(self, ids: Sequence[int]) -> str:
         """Return one line of text, with the delimiter between items; PAD, BOS and EOS are skipped."""
         return one_line(self.delimiter.join(self.vocabulary.tokens(ids)))
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return the item of each id, with `▁` for spaces."""
-        return [self.vocabulary.token(id).replace(" ", VISIBLE_SPACE) for id in ids]
-
     def save(self, folder: Path, name: str) -> None:
         """Write the two files that `load` reads."""
-        self.vocabulary.save(vocabulary_file(folder, name))
+        super().save(folder, name)
         delimiter_file(folder, name).write_text(self.delimiter, encoding="utf-8")
 
     @classmethod

@@ -12,14 +12,14 @@ from typing import Self
 from regard.config.patterns import compile_pattern
 from regard.errors import DataError
 from regard.files import read_regular_file
+from regard.tokenizers.simple import VocabularyTokenizer
 from regard.tokenizers.vocabulary import Vocabulary, unreadable, vocabulary_file
 from regard.tokenizers.whitespace import one_line
 
-VISIBLE_SPACE = "▁"  # how a space is displayed
 SECONDS = 2.0  # that the pattern may take for a text
 
 
-class PatternTokenizer:
+class PatternTokenizer(VocabularyTokenizer):
     """One token per match of a pattern, and one per code point between matches. Together they spell the text.
 
     Tokens that are not in the training text are UNK.
@@ -35,20 +35,14 @@ class PatternTokenizer:
     kind = "pattern"
 
     def __init__(self, vocabulary: Vocabulary, pattern: str) -> None:
-        self.vocabulary = vocabulary
+        super().__init__(vocabulary)
         self.pattern = pattern
         self._compiled = compile_pattern(pattern)
 
     @classmethod
     def train(cls, sentences: Iterable[str], size: int, pattern: str) -> Self:
         """Build a vocabulary of the most frequent tokens, with at most `size` ids."""
-        untrained = cls(Vocabulary([]), pattern)
-        return cls(Vocabulary.count((token for text in sentences for token in untrained.split(text)), size), pattern)
-
-    @property
-    def size(self) -> int:
-        """The number of ids, including the special ones."""
-        return len(self.vocabulary)
+        return cls(cls(Vocabulary([]), pattern).count(sentences, size), pattern)
 
     def split(self, text: str) -> Iterator[str]:
         """Yield the tokens of a text. Raise DataError if the pattern takes too long."""
@@ -67,21 +61,13 @@ class PatternTokenizer:
             ) from None
         yield from text[end:]
 
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a text, without BOS and EOS. Raise DataError if the pattern takes too long."""
-        return [self.vocabulary.id(token) for token in self.split(text)]
-
     def decode(self, ids: Sequence[int]) -> str:
         """Return one line of text; PAD, BOS and EOS are skipped."""
         return one_line("".join(self.vocabulary.tokens(ids)))
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return the written form of each id, a space as `▁`."""
-        return [self.vocabulary.token(id).replace(" ", VISIBLE_SPACE) for id in ids]
-
     def save(self, folder: Path, name: str) -> None:
         """Write the two files that `load` reads."""
-        self.vocabulary.save(vocabulary_file(folder, name))
+        super().save(folder, name)
         pattern_file(folder, name).write_text(self.pattern, encoding="utf-8")
 
     @classmethod

@@ -23,15 +23,13 @@ class VocabularyTokenizer(ABC):
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
 
-    @staticmethod
     @abstractmethod
-    def split(text: str) -> Iterable[str]:
+    def split(self, text: str) -> Iterable[str]:
         """Return the tokens of a text."""
 
-    @classmethod
-    def train(cls, sentences: Iterable[str], size: int) -> Self:
-        """Build a vocabulary of the most frequent tokens, with at most `size` ids."""
-        return cls(Vocabulary.count((token for sentence in sentences for token in cls.split(sentence)), size))
+    def count(self, sentences: Iterable[str], size: int) -> Vocabulary:
+        """Return a vocabulary of the most frequent tokens of sentences, with at most `size` ids."""
+        return Vocabulary.count((token for sentence in sentences for token in self.split(sentence)), size)
 
     @property
     def size(self) -> int:
@@ -42,9 +40,22 @@ class VocabularyTokenizer(ABC):
         """Return the ids of a text, without BOS and EOS."""
         return [self.vocabulary.id(token) for token in self.split(text)]
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the written form of each id, a space as `▁`."""
+        return [self.vocabulary.token(id).replace(" ", VISIBLE_SPACE) for id in ids]
+
     def save(self, folder: Path, name: str) -> None:
-        """Write one file that `load` reads."""
+        """Write the file of the vocabulary."""
         self.vocabulary.save(vocabulary_file(folder, name))
+
+
+class PlainTokenizer(VocabularyTokenizer):
+    """Base class of tokenizers that have a vocabulary and no settings."""
+
+    @classmethod
+    def train(cls, sentences: Iterable[str], size: int) -> Self:
+        """Build a vocabulary of the most frequent tokens, with at most `size` ids."""
+        return cls(cls(Vocabulary([])).count(sentences, size))
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self:
@@ -52,13 +63,12 @@ class VocabularyTokenizer(ABC):
         return cls(Vocabulary.load(vocabulary_file(folder, name)))
 
 
-class CharacterTokenizer(VocabularyTokenizer):
+class CharacterTokenizer(PlainTokenizer):
     """One token per Unicode code point."""
 
     kind = "character"
 
-    @staticmethod
-    def split(text: str) -> Iterable[str]:
+    def split(self, text: str) -> Iterable[str]:
         """Return the code points."""
         return text
 
@@ -66,28 +76,19 @@ class CharacterTokenizer(VocabularyTokenizer):
         """Return one line of text; PAD, BOS and EOS are skipped."""
         return one_line("".join(self.vocabulary.tokens(ids)))
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return the written form of each id, a space as `▁`."""
-        return [self.vocabulary.token(id).replace(" ", VISIBLE_SPACE) for id in ids]
 
-
-class WordTokenizer(VocabularyTokenizer):
+class WordTokenizer(PlainTokenizer):
     """One token per word between white space."""
 
     kind = "word"
 
-    @staticmethod
-    def split(text: str) -> Iterable[str]:
+    def split(self, text: str) -> Iterable[str]:
         """Return the words."""
         return text.split()
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return one line of text, with a space between words; PAD, BOS and EOS are skipped."""
         return fold_spaces(" ".join(self.vocabulary.tokens(ids)))
-
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return the word of each id."""
-        return [self.vocabulary.token(id) for id in ids]
 
 
 class ByteTokenizer:

@@ -10,12 +10,10 @@ from pathlib import Path
 from rich.console import Console
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.data_folder import how_to_download
 from regard.config.placeholders import Placeholders
-from regard.config.schema import DATA_PATHS, DataConfig
 from regard.console import say
-from regard.corpus.paths import CorpusPaths
-from regard.errors import ConfigError, DataError
+from regard.corpus.paths import CorpusPaths, check_files
+from regard.errors import ConfigError
 from regard.reports.compare import systems as systems_module
 from regard.reports.compare.measure import TestConditions
 from regard.reports.compare.systems import ComparedSystem, choose_test_conditions
@@ -91,7 +89,7 @@ def make_plan(request: ComparisonRequest, out: Path, console: Console) -> Plan:
         if system.train:
             reject_other_recipe(system)
             if not RunFolder(system.folder).recipe.is_file():
-                _reject_missing_files(system.config.data)
+                check_files(system.config.data)
     conditions = choose_test_conditions(
         systems, request.test, tokenized=request.tokenized, report=partial(say, console=console)
     )
@@ -125,12 +123,3 @@ def _choose_systems(request: ComparisonRequest, out: Path) -> list[ComparedSyste
     if request.seeds == 1:
         return systems
     return systems_module.with_seeds(systems, request.seeds, has_test_files=bool(request.test.files()))
-
-
-def _reject_missing_files(data: DataConfig) -> None:
-    for corpus in (data, *data.corpora):
-        for key in DATA_PATHS:
-            path = getattr(corpus, key)
-            if path is not None and not Path(path).exists():
-                fix = how_to_download(Path(path)) or "check the path in the recipe"
-                raise DataError("there is no such file", where=path, fix=fix)
