@@ -32,7 +32,7 @@ WORDS_PER_TOKEN = 4  # with this many distinct words per token of a vocabulary, 
 SCARCE_DROPOUT = 0.1  # maximum dropout if steps are scarce
 SCARCE_RATE = 0.01  # Muon's learning rate if steps are scarce
 DEFAULT_ARCHITECTURE = "modern"
-SPELLING_WORDS, SPELLING_CHARACTERS = 3, 40  # means below both are of words and their forms, not of sentences
+SPELLING_WORDS, SPELLING_CHARACTERS = 3, 60  # means below both are of words and their forms, not of sentences
 COPIED_SHARE = 0.4  # of a target in its source, from which on tokens are copied: recipes/RESULTS.md, Copying
 
 BYTES_AND_SPECIAL = 256 + len(SPECIAL)
@@ -65,6 +65,11 @@ class RecipeInputs:
     columns: tuple[ColumnScan, ...] = ()
     words_in_source: float = 0.0
     characters_in_source: float = 0.0
+
+    @property
+    def is_spelling(self) -> bool:
+        """Return whether the lines are of words and their forms, not of sentences."""
+        return self.mean_words < SPELLING_WORDS and self.mean_characters < SPELLING_CHARACTERS
 
 
 TokenizerChoice = tuple[TokenizerConfig, str]  # with the reason
@@ -210,7 +215,7 @@ def build_recipe(
 def _choose_tokenizer(inputs: RecipeInputs, overrides: Mapping[str, object]) -> TokenizerChoice:
     """Choose kind and size of the tokenizer. If an override sets the kind, the size is chosen for it."""
     kind = overrides.get("tokenizer.kind")
-    if kind is None and inputs.mean_words < 1.5 and inputs.mean_characters < 60:
+    if kind is None and inputs.is_spelling:
         reason = f"a line has {inputs.mean_words:.1f} words and {inputs.mean_characters:.0f} characters"
         return _character_tokenizer(inputs), reason
     if kind is None and inputs.pairs < 2_000:
@@ -281,12 +286,11 @@ def _choose_copying(model: ModelConfig, tokenizer: TokenizerConfig, inputs: Reci
 
     Only `modern` does so by itself; the systems of the papers stay as published.
     """
-    is_spelling = inputs.mean_words < SPELLING_WORDS and inputs.mean_characters < SPELLING_CHARACTERS
-    share = inputs.characters_in_source if is_spelling else inputs.words_in_source
+    share = inputs.characters_in_source if inputs.is_spelling else inputs.words_in_source
     can_copy = model.architecture == DEFAULT_ARCHITECTURE and tokenizer.joint
     if not can_copy or share < COPIED_SHARE:
         return model, ""
-    reason = f"{share:.0%} of the {'characters' if is_spelling else 'words'} of targets are in their source"
+    reason = f"{share:.0%} of the {'characters' if inputs.is_spelling else 'words'} of targets are in their source"
     return model.model_copy(update={"copy_attention": True}), reason
 
 

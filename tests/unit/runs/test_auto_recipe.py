@@ -64,6 +64,14 @@ def test_a_large_alphabet_has_room_in_the_vocabulary() -> None:
     assert build_recipe(DATA, inputs(5_000, alphabet_size=4_000))[0].tokenizer.vocabulary_size > 5_000
 
 
+def test_words_and_their_forms_are_split_into_characters() -> None:
+    kinds = [
+        build_recipe(DATA, inputs(7_000, mean_words=words, mean_characters=characters))[0].tokenizer.kind
+        for words, characters in [(1.0, 8.0), (1.8, 19.4), (2.0, 47.0), (2.0, 80.0), (3.5, 20.0)]
+    ]
+    assert kinds == ["character", "character", "character", "unigram", "unigram"]
+
+
 PROGRAMS = {"words_in_source": 0.56, "characters_in_source": 0.95}
 SPELLINGS = {"mean_words": 1.0, "mean_characters": 6.0, "words_in_source": 0.0, "characters_in_source": 0.86}
 
