@@ -20,11 +20,13 @@ ROOT = Path(__file__).parents[2]
 TRAINING = ("processes_cpu.py", "time_to_quality.py", "train_cpu.py", "training_technique.py")
 NO_FILES = ("common.py", "gpu.py", "kernels.py")  # which are given none
 NO_TEXT = (
+    "align_reactions.py",
     "doctor.py",
     "join_lines.py",
     "prepare_large.py",
     "prepare_reactions.py",
     "prepare_spelling.py",
+    "score_reactions.py",
     "startup.py",
 )
 SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name not in NO_FILES)
@@ -71,7 +73,9 @@ def text(tmp_path: Path) -> Path:
 def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str | Path]:
     if script == "join_lines.py":
         return ["captions", source]  # OUT; a folder is to be made there
-    if script in ("prepare_reactions.py", "prepare_spelling.py"):
+    if script == "score_reactions.py":
+        return [run, reference]
+    if script in ("align_reactions.py", "prepare_reactions.py", "prepare_spelling.py"):
         return [run, source.parent / "out"]
     if script == "prepare_large.py":
         return ["--source", run, "--target", reference]
@@ -211,6 +215,33 @@ def test_reactions_are_written_without_spaces(tmp_path: Path) -> None:
     assert f"error: {wrong}:1: the line is not made of single characters" in refused(
         "prepare_reactions.py", out, tmp_path / "twice"
     )
+
+
+def test_reactions_are_scored_as_molecules(tmp_path: Path) -> None:
+    pytest.importorskip("rdkit", reason="needs rdkit: python -m pip install rdkit")
+    (reference := tmp_path / "reference").write_text("CCO.Cl\nc1ccccc1\nCC\n")
+    (proposals := tmp_path / "proposals").write_text("Cl.OCC\nC\n" + "C(\nC1=CC=CC=C1\n" + "C\nN\n")
+    result = call("score_reactions.py", proposals, reference)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "reactions  3; 33.33% of first proposals are not molecules",
+        "top 1      66.67",  # an invalid proposal has no rank
+    ]
+    proposals.write_text("C\n" * 4)
+    assert f"error: {proposals}: the file has 4 lines" in refused("score_reactions.py", proposals, reference)
+
+
+def test_aligned_reactions_are_the_same_molecules(tmp_path: Path) -> None:
+    pytest.importorskip("rdkit", reason="needs rdkit: python -m pip install rdkit rapidfuzz")
+    pytest.importorskip("rapidfuzz", reason="needs rapidfuzz: python -m pip install rdkit rapidfuzz")
+    for split in ("train", "dev"):
+        write_gzip(tmp_path / f"{split}.product.gz", "<RX_6> Nc1nc2[nH]c(CCCc3csc(C(=O)O)c3)cc2c(=O)[nH]1\n")
+        write_gzip(tmp_path / f"{split}.reactants.gz", "COC(=O)c1cc(CCCc2cc3c(=O)[nH]c(N)nc3[nH]2)cs1\n")
+    result = call("align_reactions.py", tmp_path, out := tmp_path / "out")
+    assert (result.returncode, result.stdout) == (0, "train: 2 pairs\ndev: 1 pairs\n"), result.stderr
+    assert read_gzip(out / "train.reactants.gz")[0] == "Nc1nc2[nH]c(CCCc3csc(C(=O)OC)c3)cc2c(=O)[nH]1"
+    (proposals := tmp_path / "proposals").write_text("\n".join(read_gzip(out / "dev.reactants.gz")) + "\n")
+    assert "top 1      100.00" in call("score_reactions.py", proposals, tmp_path / "dev.reactants.gz").stdout
 
 
 def test_there_are_benchmarks() -> None:
