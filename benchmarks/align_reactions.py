@@ -64,7 +64,7 @@ class Aligner:
         tokens = ATOM.findall(product)
 
         def edits(smiles: str) -> int:
-            return Levenshtein.distance(tokens, ATOM.findall(smiles), weights=EDIT_WEIGHTS)
+            return int(Levenshtein.distance(tokens, ATOM.findall(smiles), weights=EDIT_WEIGHTS))
 
         molecules = [min(_spellings(molecule, rng), key=edits) for molecule in reactants.split(".")]
         if len(molecules) > MAX_PERMUTED:
