@@ -34,8 +34,8 @@ def canonical(smiles: str) -> str | None:
 def rank(proposals: list[str], reference: str) -> int | None:
     """Return the place of the reference among different valid proposals, from 1, or None if it is not among them."""
     different = dict.fromkeys(smiles for line in proposals if (smiles := canonical(line)) is not None)
-    wanted = canonical(reference)
-    return next((place for place, smiles in enumerate(different, start=1) if smiles == wanted), None)
+    answer = canonical(reference)
+    return next((place for place, smiles in enumerate(different, start=1) if smiles == answer), None)
 
 
 def main() -> None:
@@ -44,18 +44,18 @@ def main() -> None:
     parser.add_argument("reference", type=Path, metavar="REFERENCE")
     arguments = parser.parse_args()
     proposals, references = read(arguments.proposals), read(arguments.reference)
-    each, rest = divmod(len(proposals), len(references))
-    if rest or not each:
+    per_line, rest = divmod(len(proposals), len(references))
+    if rest or not per_line:
         raise DataError(
             f"the file has {len(proposals):,} lines, which is no multiple of the {len(references):,} of the reference",
             where=arguments.proposals,
         )
-    groups = [proposals[start : start + each] for start in range(0, len(proposals), each)]
+    groups = [proposals[start : start + per_line] for start in range(0, len(proposals), per_line)]
     places = [rank(group, reference) for group, reference in zip(groups, references, strict=True)]
     invalid = sum(canonical(group[0]) is None for group in groups)
     print(f"reactions  {len(references):,}; {invalid / len(references):.2%} of first proposals are not molecules")
     for limit in RANKS:
-        if limit <= each:
+        if limit <= per_line:
             share = sum(place is not None and place <= limit for place in places) / len(places)
             print(f"top {limit:<6} {100 * share:.2f}")
 
