@@ -1,7 +1,7 @@
 """Compare proposed reactants with those of a test set as molecules: two SMILES of the same molecules are equal.
 
     .venv/bin/python -m pip install rdkit
-    regard translate runs/uspto50k --beam-size 10 --top-beams 10 test.product.gz -o proposals.txt
+    regard translate runs/uspto50k --beam-size 10 --top-beams 10 --input test.product.gz > proposals.txt
     .venv/bin/python benchmarks/score_reactions.py proposals.txt test.reactants.gz
 
 prints how often the reference is among the first 1, 3, 5 and 10 different proposals, and how many proposals are not
