@@ -115,7 +115,8 @@ def write_published(folder: Path) -> None:
         _write_sides(folder / "java-cs", split, ("java", "cs"), _methods(count, split))
         _write_sides(folder / "uspto50k-joined", split, ("product", "reactants"), _reactions(count, split))
         for name in ("simple", "jump"):
-            write_lines(folder / "scan" / f"{name}.{split}.tsv.gz", _commands(count, f"{name} {split}"))
+            lines = _commands(700 if split == "train" else count, f"{name} {split}")  # a recipe holds 500 out
+            write_lines(folder / "scan" / f"{name}.{split}.tsv.gz", lines)
 
 
 def _write_sides(folder: Path, split: str, sides: tuple[str, str], pairs: list[tuple[str, str]]) -> None:
@@ -124,6 +125,12 @@ def _write_sides(folder: Path, split: str, sides: tuple[str, str], pairs: list[t
 
 
 def _old_spellings(count: int, seed: str) -> list[str]:
+    """Return words; two thirds of those of dev and test are those of train, too."""
+    if seed != "train":
+        return [
+            *_old_spellings(300, "train")[: count * 2 // 3],
+            *(f"{number}ſ\t{number}s" for number in range(count // 3)),
+        ]
     dice = random.Random(seed)
     words = ["".join(dice.choices(["s", "ſ", "v", "th", "en", "i", "r"], k=dice.randint(2, 6))) for _ in range(count)]
     return [f"{word}\t{word.replace('ſ', 's').replace('th', 't')}" for word in words]

@@ -38,6 +38,7 @@ NOT_RUN = {
     "docker": "needs a Docker daemon",
     "regard calibrate": "needs a dev set of 100 pairs; tests/end_to_end/test_confidence.py runs it",
     "regard compare recipes/inflection22.toml": "trains for ten languages; docs/compare.md compares two corpora",
+    "regard compare recipes/scan.toml --with split=simple,jump,around-right": "docs/compare.md has two of the splits",
     "regard improve": "needs a model that has learned something; tests/end_to_end/test_improve.py runs it",
     "regard lesson": "serves until it is stopped; tests/unit/lessons and tests/web/test_lessons.py run it",
     "make lessons": "trains for minutes",
