@@ -110,9 +110,47 @@ def write_published(folder: Path) -> None:
         for language in ("en", "de"):
             lines = side(captions(count, count), language)
             write_lines(folder / "tatoeba-en-de" / f"{split}.{language}.gz", lines)
-        write_lines(folder / "inflection22" / f"tur.{split}.tsv.gz", _inflections(count, split))
+        write_lines(folder / "inflection22" / f"tur.{split}.tsv.gz", _published_inflections(count, split))
+        write_lines(folder / "spelling-25k" / f"german-ridges.{split}.tsv.gz", _old_spellings(count, split))
+        _write_sides(folder / "java-cs", split, ("java", "cs"), _methods(count, split))
+        _write_sides(folder / "uspto50k-joined", split, ("product", "reactants"), _reactions(count, split))
         for name in ("simple", "jump"):
-            write_lines(folder / "scan" / f"{name}.{split}.tsv.gz", _commands(count, f"{name} {split}"))
+            lines = _commands(700 if split == "train" else count, f"{name} {split}")  # a recipe holds 500 out
+            write_lines(folder / "scan" / f"{name}.{split}.tsv.gz", lines)
+
+
+def _write_sides(folder: Path, split: str, sides: tuple[str, str], pairs: list[tuple[str, str]]) -> None:
+    for side_name, lines in zip(sides, zip(*pairs, strict=True), strict=True):
+        write_lines(folder / f"{split}.{side_name}.gz", lines)
+
+
+def _old_spellings(count: int, seed: str) -> list[str]:
+    """Return words; two thirds of those of dev and test are those of train, too."""
+    if seed != "train":
+        return [
+            *_old_spellings(300, "train")[: count * 2 // 3],
+            *(f"{number}ſ\t{number}s" for number in range(count // 3)),
+        ]
+    dice = random.Random(seed)
+    words = ["".join(dice.choices(["s", "ſ", "v", "th", "en", "i", "r"], k=dice.randint(2, 6))) for _ in range(count)]
+    return [f"{word}\t{word.replace('ſ', 's').replace('th', 't')}" for word in words]
+
+
+def _methods(count: int, seed: str) -> list[tuple[str, str]]:
+    dice = random.Random(seed)
+    names = [f"{dice.choice(['get', 'set', 'is'])}{_name(dice)}" for _ in range(count)]
+    return [
+        (f"public int {name}() {{return {name[3:].lower()};}}", f"public int {name.title()}(){{return {name[3:]};}}")
+        for name in names
+    ]
+
+
+def _reactions(count: int, seed: str) -> list[tuple[str, str]]:
+    dice = random.Random(seed)
+    groups = ["C", "N", "O", "Cl", "Br", "c1ccccc1", "[nH]", "(=O)"]
+    products = ["".join(dice.choices(groups, k=dice.randint(2, 8))) for _ in range(count)]
+    classes = [dice.choice("112") for _ in products]
+    return [(f"<RX_{label}> C{product}", f"C.{product}") for label, product in zip(classes, products, strict=True)]
 
 
 def _commands(count: int, seed: str) -> list[str]:
@@ -132,6 +170,19 @@ def _inflections(count: int, seed: str) -> list[str]:
     lemmas = ["".join(dice.choices(list(SOUNDS), k=dice.randint(2, 6))) for _ in range(count)]
     endings = [dice.choice([("", "N;NOM;SG"), ("ler", "N;NOM;PL"), ("in", "N;GEN;SG")]) for _ in lemmas]
     return [f"{lemma}\t{lemma}{end}\t{features}" for lemma, (end, features) in zip(lemmas, endings, strict=True)]
+
+
+def _published_inflections(count: int, split: str) -> list[str]:
+    """Return forms; in dev and test, fewer and fewer have a seen lemma, new features, both new, and a new lemma."""
+    if split == "train":
+        return _inflections(count, split)
+    forms = []
+    for number, line in enumerate(_inflections(300, "train")[:count]):
+        lemma, form, features = line.split("\t")
+        new_features = "N;GEN;PL" if number % 10 in (4, 5, 6, 7, 8) else features
+        new_start = "keklamo" if number % 10 in (7, 8, 9) else ""
+        forms.append(f"{new_start}{lemma}\t{new_start}{form}\t{new_features}")
+    return forms
 
 
 def write_files(folder: Path) -> None:

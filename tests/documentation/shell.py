@@ -61,7 +61,10 @@ def run(line: str, prepare: Callable[[list[str]], list[str]] = list) -> Output:
     stages = parse(line)
     if not any(stage.words[:1] == ["regard"] for stage in stages):
         script = " | ".join(shlex.join(prepare(stage.words)) for stage in stages)
-        assert not any(stage.stdin or stage.stdout for stage in stages), f"bash has no redirections here: {line}"
+        assert not any(stage.stdin for stage in stages), f"bash reads no file here: {line}"
+        assert not any(stage.stdout for stage in stages[:-1]), f"only the last command writes a file here: {line}"
+        if stages[-1].stdout is not None:
+            script += f" > {shlex.quote(stages[-1].stdout)}"
         result = subprocess.run(["bash", "-o", "pipefail", "-c", script], capture_output=True, check=False)
         assert result.returncode == 0, f"{line}\n{result.stderr.decode()}"
         return Output("", result.stdout.decode().splitlines(), result.stderr.decode().splitlines())

@@ -37,6 +37,8 @@ NOT_RUN = {
     "python benchmarks/": "measures for minutes; tests/house/test_benchmarks.py calls the scripts",
     "docker": "needs a Docker daemon",
     "regard calibrate": "needs a dev set of 100 pairs; tests/end_to_end/test_confidence.py runs it",
+    "regard compare recipes/inflection22.toml": "trains for ten languages; docs/compare.md compares two corpora",
+    "regard compare recipes/scan.toml --with split=simple,jump,around-right": "docs/compare.md has two of the splits",
     "regard improve": "needs a model that has learned something; tests/end_to_end/test_improve.py runs it",
     "regard lesson": "serves until it is stopped; tests/unit/lessons and tests/web/test_lessons.py run it",
     "make lessons": "trains for minutes",
@@ -154,7 +156,7 @@ def reader(path: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name in {*re.findall(r"\bruns/([\w-]+)", page)}:
         store.run(name)  # trained before little_training
     folder = tmp_path / "clone"
-    workplace.make_folder(folder, ROOT, store.folder / "files")
+    workplace.make_folder(folder, ROOT, store.folder / "files", store.folder / "data")
     if "opus-mt-en-de" in page:
         finished = call("export", store.run("en-de"), folder / "opus-mt-en-de", "--to", "marian")
         assert finished.code == 0, finished.err
@@ -166,10 +168,10 @@ def reader(path: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "bin" / "mtdata").chmod(0o755)
     folders = [str(tmp_path / "bin"), sysconfig.get_path("scripts"), os.environ["PATH"]]
     monkeypatch.setenv("PATH", os.pathsep.join(folders))
-    servers = workplace.Servers()
+    servers, downloads = workplace.Servers(), workplace.miniature_downloads(store.folder / "data")
     with ExitStack() as stack:
         stack.enter_context(mock.patch.dict(LOADED, clear=True))  # as in a new process
-        for context in (workplace.little_training(), workplace.miniature_downloads(), servers.installed()):
+        for context in (workplace.little_training(), downloads, servers.installed()):
             stack.enter_context(context)
         result = Reader(store, servers)
         if "regard publish" in page:

@@ -94,9 +94,18 @@ def little_training() -> Iterator[None]:
         yield
 
 
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of the uncompressed text of a file."""
+    data = path.read_bytes()
+    return hashlib.sha256(gzip.decompress(data) if path.suffix == ".gz" else data).hexdigest()
+
+
 @contextmanager
-def miniature_downloads() -> Iterator[None]:
-    """Within the block, `regard data get` downloads miniatures from this machine."""
+def miniature_downloads(folder: Path) -> Iterator[None]:
+    """Within the block, `regard data get` downloads Multi30k as miniatures from this machine.
+
+    Of other corpora, the miniatures in the folder, which REGARD_DATA names, are all that there is to download.
+    """
     with serve_files() as server:
 
         def remote(file: RemoteFile) -> RemoteFile:
@@ -106,7 +115,12 @@ def miniature_downloads() -> Iterator[None]:
             server.pages[url] = gzip.compress(text) if is_compressed else text
             return replace(file, url=server.url(url), size=len(text), sha256=hashlib.sha256(text).hexdigest())
 
-        table: dict[str, Dataset] = dict(datasets.datasets())
+        def local(dataset: Dataset) -> Dataset:
+            paths = [(file, folder / dataset.name / file.name) for file in dataset.files]
+            files = tuple(replace(file, sha256=_digest(path)) for file, path in paths if path.exists())
+            return replace(dataset, files=files)
+
+        table: dict[str, Dataset] = {name: local(dataset) for name, dataset in datasets.datasets().items()}
         table["multi30k"] = replace(table["multi30k"], files=tuple(map(remote, table["multi30k"].files)))
         with mock.patch.object(datasets, "datasets", lambda: table):
             yield
@@ -161,10 +175,11 @@ class Servers:
         return text
 
 
-def make_folder(folder: Path, root: Path, files: Path) -> None:
-    """Make a working folder with the recipes of the clone and a reader's own files."""
+def make_folder(folder: Path, root: Path, files: Path, data: Path) -> None:
+    """Make a working folder with the recipes of the clone, the published corpora and a reader's own files."""
     shutil.copytree(files, folder)
     shutil.copytree(root / "recipes", folder / "recipes")
+    (folder / "data").symlink_to(data)
 
 
 RECIPE = """

@@ -11,9 +11,10 @@ from regard.plugins.names import BUILT_IN
 
 ROOT = Path(__file__).parents[3]
 LESSONS = "src/regard/lessons"
-SECTIONS = ("start", "learn", "use", "papers", "lookup", "design", "coming-from", "comparison", "results")
+SECTIONS = ("start", "learn", "use", "tasks", "papers", "lookup", "design", "coming-from", "comparison", "results")
 PAPERS = BUILT_IN["architectures"]
-TASKS = (
+TASKS = ("inflection", "historical-spelling", "scan")  # beyond translation
+USE = (
     "lessons",
     "training",
     "data",
@@ -59,7 +60,8 @@ def sections() -> dict[str, list[str]]:
     pages = {
         "README": [f"docs/{name}" for name in SECTIONS],
         "docs/learn": _lessons(),
-        "docs/use": [f"docs/{name}" for name in TASKS],
+        "docs/use": [f"docs/{name}" for name in USE],
+        "docs/tasks": [f"docs/tasks/{name}" for name in TASKS],
         "docs/papers": [f"docs/papers/{name}" for name in PAPERS],
         "docs/lookup": ["docs/reference", "docs/api", "docs/cli"],
         "docs/design": ["docs/map", "docs/extending", "docs/versions", "CONTRIBUTING", "SECURITY"],
