@@ -197,8 +197,8 @@ class SearchConfig(Section):
     patience: float = Field(
         1.0,
         ge=0,
-        description="Finished hypotheses with which a beam stops, as a multiple of `beam_size`. 0: it stops only when "
-        "no better hypothesis is possible.",
+        description="Finished hypotheses with which a beam stops, as a multiple of `beam_size`, unless a prefix scores "
+        "higher so far. 0: it stops only when no better hypothesis is possible.",
     )
     max_length_factor: float = Field(
         2.0,

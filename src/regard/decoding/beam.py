@@ -7,7 +7,9 @@ With a beam of size K:
 - The K best hypotheses are kept. A sentence is finished when its best live prefix can no longer beat the worst of
   the `top_beams` best hypotheses: the log-probability only falls and the divisor of the length penalty never does,
   so log-probability / penalty(limit) bounds every score that the prefix can still reach.
-- With a patience p, a sentence is also finished once it has p * K hypotheses (Kasai et al. 2022, arXiv 2204.05424).
+- With a patience p, a sentence is also finished once it has p * K hypotheses (Kasai et al. 2022, arXiv 2204.05424) and
+  no live prefix would score higher than the worst of the `top_beams` best if it ended now. The paper has no such
+  condition: where a model is sure of each token, p * K improbable hypotheses end before the best one does.
   A beam of size 1 finishes with its first EOS, as greedy search does.
 - At the length limit, live prefixes become unfinished hypotheses if there are fewer than `top_beams` finished ones.
   Finished hypotheses rank before unfinished ones.

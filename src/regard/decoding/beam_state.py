@@ -24,7 +24,7 @@ class BeamSettings:
         penalty: Divides log-probabilities into scores.
         top_beams: The most hypotheses to return for each sentence.
         patience: A sentence is finished with this many times `beam_size` hypotheses, if these are at least
-            `top_beams`. 0: only when no better hypothesis is possible.
+            `top_beams` and no live prefix scores higher so far. 0: only when no better hypothesis is possible.
 
     Raises:
         DecodingError: If the beam is smaller than `top_beams`, or the patience is negative.
@@ -155,7 +155,11 @@ def _is_done(beams: BeamState, settings: BeamSettings, step: int) -> Tensor:
     best = beams.live.total.amax(1)
     worst = beams.ends.score[:, settings.top_beams - 1]  # minus infinity until there are `top_beams` hypotheses
     cannot_improve = worst.ge(best / beams.limit_divisor)
-    return beams.limit.le(step) | beams.num_ended.ge(settings.enough) | cannot_improve
+    has_enough = beams.num_ended.ge(settings.enough)
+    if settings.beam_size > 1:
+        by = divisor(penalty_for_unfinished(settings.penalty), step, best.dtype)
+        has_enough &= worst.ge(best / torch.full_like(best, by))
+    return beams.limit.le(step) | has_enough | cannot_improve
 
 
 def collect_ends(results: list[list[HypothesisEnd]], retired: BeamState, settings: BeamSettings, step: int) -> None:

@@ -76,7 +76,8 @@ def naive_beam_search(
         )
         ended += [(score(total, length), prefix[:-1], True) for total, prefix in ranked[:size] if prefix[-1] == EOS]
         live = [(total, prefix) for total, prefix in ranked if prefix[-1] != EOS][:size]
-        if ended and (size == 1 or len(ended) >= patience * size):
+        is_ahead = bool(live and ended) and score(live[0][0], length) > max(ended)[0]
+        if ended and (size == 1 or (len(ended) >= patience * size and not is_ahead)):
             break
     return sorted(ended, reverse=True)[:size] + [(score(total, length), prefix, False) for total, prefix in live]
 
@@ -251,6 +252,22 @@ def test_patience_counts_all_finished_hypotheses_and_waits_for_those_that_are_as
     assert steps(1.5) == 3
     assert steps(2) == 4
     assert steps(100) == steps(0)
+
+
+@pytest.mark.parametrize("top_beams", [1, 2])
+def test_patience_lasts_while_a_prefix_is_ahead_of_what_has_ended(top_beams: int) -> None:
+    """A model that is sure of its tokens: after each step, EOS is improbable, but among the best two continuations."""
+    tokens = (A, B, A, A, B, A)
+    sure = [-math.inf, -math.inf, -5.0, -9.0, -9.0]
+
+    def script(sentence: int, prefix: Prefix) -> list[float]:
+        row, place = sure.copy(), len(prefix)
+        row[tokens[place] if prefix == tokens[:place] and place < len(tokens) else EOS] = 5.0
+        return row
+
+    best, *_ = decode(script, 2, 20, top_beams=top_beams, penalty=gnmt(0.6), patience=1)
+    assert (best.tokens, best.finished) == (tokens, True)
+    assert best.log_probability > -0.01
 
 
 def test_a_negative_patience_is_an_error() -> None:

@@ -66,10 +66,11 @@ export async function beamSearch(decoder, limit, settings, topBeams = 1) {
     ends = [...ends, ...finished].sort(byScore).slice(0, size);
     const best = live.length ? live[0].total : -Infinity;
     const worst = ends[topBeams - 1]?.score ?? -Infinity;
-    const isDone = limit <= step || numEnded >= enough || worst >= round(best / limitDivisor);
+    const hasEnough = numEnded >= enough && (isGreedy || worst >= round(best / divisor(settings, step)));
+    const isDone = limit <= step || hasEnough || worst >= round(best / limitDivisor);
     trace.push({ candidates: ranked.map((candidate, rank) => ({ ...candidate, ...fateOf(candidate, rank, step) })), numEnded, bound: round(best / limitDivisor) });
     if (!isDone) continue;
-    trace.at(-1).stop = limit <= step ? "limit" : numEnded >= enough ? "enough" : "bound";
+    trace.at(-1).stop = limit <= step ? "limit" : hasEnough ? "enough" : "bound";
     const unfinished = live.map((prefix) => scored(prefix, step, false));
     return { hypotheses: [...ends, ...unfinished].slice(0, topBeams).map((end) => read(end, nodes)), nodes, trace, steps: step };
   }

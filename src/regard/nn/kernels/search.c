@@ -150,13 +150,13 @@ static void advance_sentence(const Beam *beam, int64_t sentence, const float *to
 }
 
 /* Mark a sentence that has reached its limit, has enough hypotheses, or cannot improve the best ones. Return whether it is
- * newly done. */
-static int retire_sentence(const Beam *beam, int64_t sentence, int64_t step)
+ * newly done. Hypotheses are not enough while a live prefix would score higher if it ended now. */
+static int retire_sentence(const Beam *beam, int64_t sentence, int64_t step, float divisor)
 {
     int64_t start = sentence * beam->size;
     float worst = beam->score[start + beam->top - 1], best = beam->total[start];
-    int is_done = beam->limit[sentence] <= step || beam->ended[sentence] >= beam->enough ||
-                  worst >= best / beam->limit_divisor[sentence];
+    int has_enough = beam->ended[sentence] >= beam->enough && (beam->size == 1 || (divisor && worst >= best / divisor));
+    int is_done = beam->limit[sentence] <= step || has_enough || worst >= best / beam->limit_divisor[sentence];
     int is_new = is_done && !beam->is_done[sentence];
     beam->is_done[sentence] |= is_done;
     return is_new;
@@ -186,7 +186,7 @@ int64_t EXPORT(beam_step)(Beam *beam, const float *logits, int64_t vocabulary, i
             prefixes[index] /= count;
         }
         advance_sentence(beam, sentence, best, tokens, prefixes, first_node, eos, divisor);
-        finished += retire_sentence(beam, sentence, step);
+        finished += retire_sentence(beam, sentence, step, divisor);
     }
     if (finished >= 0) beam->width = beam->size;
     free(values), free(numbers);
