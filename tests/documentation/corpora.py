@@ -106,14 +106,15 @@ def write_published(folder: Path) -> None:
     for file in datasets()["multi30k"].files:
         write(folder / "multi30k" / file.name, published(file.name))
     for split, count in {"train": 300, "dev": 20, "test": 20}.items():
-        write_lines(folder / "g2p" / f"{split}.tsv", _spellings(count, split))
+        for language in ("", "fre/"):
+            write_lines(folder / "g2p" / f"{language}{split}.tsv", _spellings(count, split))
         for language in ("en", "de"):
             lines = side(captions(count, count), language)
             write_lines(folder / "tatoeba-en-de" / f"{split}.{language}.gz", lines)
         write_lines(folder / "inflection22" / f"tur.{split}.tsv.gz", _published_inflections(count, split))
         write_lines(folder / "spelling-25k" / f"german-ridges.{split}.tsv.gz", _old_spellings(count, split))
         _write_sides(folder / "java-cs", split, ("java", "cs"), _methods(count, split))
-        _write_sides(folder / "uspto50k-joined", split, ("product", "reactants"), _reactions(count, split))
+        _write_sides(folder / "uspto50k-smiles", split, ("product", "reactants"), _reactions(count, split))
         for name in ("simple", "jump"):
             lines = _commands(700 if split == "train" else count, f"{name} {split}")  # a recipe holds 500 out
             write_lines(folder / "scan" / f"{name}.{split}.tsv.gz", lines)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 LESSONS = "src/regard/lessons"
 SECTIONS = ("start", "learn", "use", "tasks", "papers", "lookup", "design", "coming-from", "comparison", "results")
 PAPERS = BUILT_IN["architectures"]
-TASKS = ("inflection", "historical-spelling", "scan")  # beyond translation
+TASKS = ("inflection", "historical-spelling", "programs", "reactions", "scan", "sounds")  # beyond translation
 USE = (
     "lessons",
     "training",
