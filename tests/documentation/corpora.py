@@ -114,7 +114,8 @@ def write_published(folder: Path) -> None:
         write_lines(folder / "inflection22" / f"tur.{split}.tsv.gz", _published_inflections(count, split))
         write_lines(folder / "spelling-25k" / f"german-ridges.{split}.tsv.gz", _old_spellings(count, split))
         _write_sides(folder / "java-cs", split, ("java", "cs"), _methods(count, split))
-        _write_sides(folder / "uspto50k-smiles", split, ("product", "reactants"), _reactions(count, split))
+        for name in ("uspto50k-smiles", "uspto50k-aligned"):
+            _write_sides(folder / name, split, ("product", "reactants"), _reactions(count, split))
         for name in ("simple", "jump"):
             lines = _commands(700 if split == "train" else count, f"{name} {split}")  # a recipe holds 500 out
             write_lines(folder / "scan" / f"{name}.{split}.tsv.gz", lines)
