@@ -235,6 +235,7 @@ class Batcher:
                         self._waiting = [item for item in self._waiting if id(item) not in batch_ids]
                         self._running[thread] = batch
                         return batch
+                    del oldest, batch  # another thread may take them, and this one would keep their model meanwhile
                     self._changed.wait(remaining)
             finally:
                 self._idle -= 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
@@ -132,6 +133,20 @@ def test_idle_threads_share_the_waiting_sentences(stub: Stub, make: Callable[...
     stub.release.set()
     stopping.join(120)
     assert sorted(map(len, stub.batches)) == [2, 2]
+
+
+def test_no_thread_keeps_a_model_that_has_been_replaced(make: Callable[..., Batcher]) -> None:
+    """Both threads see the sentence and wait for more; the one that does not get it must forget it."""
+    stub = Stub()
+    stub.release.set()
+    batcher = make(threads=2, gather=0.2)
+    assert len(batcher.search(key(stub), make_sentences("ab"), Ticket(120))) == 1
+    kept = weakref.ref(stub)
+    del stub
+    deadline = time.monotonic() + 120
+    while kept() is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert kept() is None
 
 
 def test_sampling_uses_batches_of_one(make: Callable[..., Batcher]) -> None:
