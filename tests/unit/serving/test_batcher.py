@@ -141,12 +141,12 @@ def test_no_thread_keeps_a_model_that_has_been_replaced(make: Callable[..., Batc
     stub.release.set()
     batcher = make(threads=2, gather=0.2)
     assert len(batcher.search(key(stub), make_sentences("ab"), Ticket(120))) == 1
-    kept = weakref.ref(stub)
+    model = weakref.ref(stub)
     del stub
     deadline = time.monotonic() + 120
-    while kept() is not None and time.monotonic() < deadline:
+    while model() is not None and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert kept() is None
+    assert model() is None
 
 
 def test_sampling_uses_batches_of_one(make: Callable[..., Batcher]) -> None:
