@@ -16,15 +16,15 @@ version 1 alone. Score with `score_reactions.py`, which compares molecules and n
 from __future__ import annotations
 
 import argparse
-import gzip
 import random
 import re
+from functools import partial
 from itertools import permutations
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
-from common import count, exit_on_error, fail, read_pair
+from common import check_folder, count, exit_on_error, read_pair, write_gzip
 
 from regard.errors import DataError
 
@@ -34,50 +34,53 @@ MAX_PERMUTED = 4  # more reactants stay in the order of the corpus
 RANDOM_ORDERS = 40
 
 
-class Aligner:
-    """Chooses SMILES of reactants that resemble a product's.
+def versions_of(job: tuple[str, str, str], versions: int, seed: int) -> list[tuple[str, str]]:
+    """Return the versions of a pair.
 
-    Attributes:
-        versions: How often each pair is written.
+    Args:
+        job: Where the pair stands, the line of the product, and the line of the reactants.
+        versions: How many to return. The first has the product as it is.
         seed: Seed of the random orders.
+
+    Raises:
+        DataError: A molecule is not valid.
     """
-
-    def __init__(self, versions: int, seed: int) -> None:
-        self.versions = versions
-        self.seed = seed
-
-    def __call__(self, job: tuple[int, str, str]) -> list[tuple[str, str]]:
-        """Return the versions of a pair: its number, the line of the product, and that of the reactants."""
-        number, source, reactants = job
-        tag, _, product = source.rpartition(" ")
-        start = f"{tag} " if tag else ""
-        rng = random.Random(f"{self.seed} {number}")
-        pairs = [(source, self._align(product, reactants, rng))]
-        for _ in range(self.versions - 1):
+    where, source, reactants = job
+    tag, _, product = source.rpartition(" ")
+    start = f"{tag} " if tag else ""
+    rng = random.Random(f"{seed} {source} {reactants}")
+    try:
+        pairs = [(source, _align(product, reactants, rng))]
+        for _ in range(versions - 1):
             rooted = _from_random_atom(product, rng)
-            pairs.append((start + rooted, self._align(rooted, reactants, rng)))
-        return pairs
+            pairs.append((start + rooted, _align(rooted, reactants, rng)))
+    except DataError as error:
+        raise DataError(error.message, where=where) from None
+    return pairs
 
-    def _align(self, product: str, reactants: str, rng: random.Random) -> str:
-        from rapidfuzz.distance import Levenshtein
 
-        tokens = ATOM.findall(product)
+def _align(product: str, reactants: str, rng: random.Random) -> str:
+    from rapidfuzz.distance import Levenshtein
 
-        def edits(smiles: str) -> int:
-            return int(Levenshtein.distance(tokens, ATOM.findall(smiles), weights=EDIT_WEIGHTS))
+    tokens = ATOM.findall(product)
 
-        molecules = [min(_spellings(molecule, rng), key=edits) for molecule in reactants.split(".")]
-        if len(molecules) > MAX_PERMUTED:
-            return ".".join(molecules)
-        orders = [".".join(order) for order in permutations(molecules)]
-        return min(orders, key=lambda smiles: Levenshtein.distance(tokens, ATOM.findall(smiles)))
+    def edits(smiles: str) -> int:
+        return int(Levenshtein.distance(tokens, ATOM.findall(smiles), weights=EDIT_WEIGHTS))
+
+    molecules = [min(_spellings(molecule, rng), key=edits) for molecule in reactants.split(".")]
+    if len(molecules) > MAX_PERMUTED:
+        return ".".join(molecules)
+    orders = [".".join(order) for order in permutations(molecules)]
+    return min(orders, key=lambda smiles: Levenshtein.distance(tokens, ATOM.findall(smiles)))
 
 
 def _molecule(smiles: str) -> Any:
-    from rdkit import Chem
+    from rdkit import Chem, RDLogger
 
-    if (molecule := Chem.MolFromSmiles(smiles)) is None:
-        raise DataError(f"{smiles} is not a molecule")
+    RDLogger.DisableLog("rdApp.*")  # it prints what is raised here
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None or not molecule.GetNumAtoms():
+        raise DataError(f"{smiles!r} is not a molecule")
     return molecule
 
 
@@ -100,10 +103,6 @@ def _spellings(smiles: str, rng: random.Random) -> list[str]:
     return [smiles, *rooted, *in_order, *Chem.MolToRandomSmilesVect(molecule, RANDOM_ORDERS, randomSeed=seed)]
 
 
-def write(path: Path, lines: list[str]) -> None:
-    path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
@@ -111,27 +110,23 @@ def main() -> None:
     parser.add_argument("--versions", type=count, default=2, help="of each training pair (default: 2)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    folder, out = arguments.folder, arguments.out
-    if not folder.is_dir():
-        raise DataError("there is no such folder", where=folder)
+    folder, out = check_folder(arguments.folder), arguments.out
     sides = {
         split: read_pair(folder / f"{split}.product.gz", folder / f"{split}.reactants.gz") for split in ("train", "dev")
     }
     out.mkdir(parents=True, exist_ok=True)
     for split, (products, reactants) in sides.items():
-        align = Aligner(arguments.versions if split == "train" else 1, arguments.seed)
+        align = partial(versions_of, versions=arguments.versions if split == "train" else 1, seed=arguments.seed)
+        places = (f"{folder / split}, line {line}" for line in range(1, len(products) + 1))
         with Pool() as pool:
-            jobs = zip(range(len(products)), products, reactants, strict=True)
-            versions = list(zip(*pool.imap(align, jobs, chunksize=200), strict=True))
-        pairs = [pair for version in versions for pair in version]
-        write(out / f"{split}.product.gz", [source for source, _ in pairs])
-        write(out / f"{split}.reactants.gz", [target for _, target in pairs])
+            jobs = zip(places, products, reactants, strict=True)
+            by_version = zip(*pool.imap(align, jobs, chunksize=200), strict=True)
+            pairs = [pair for version in by_version for pair in version]
+        write_gzip(out / f"{split}.product.gz", (source for source, _ in pairs))
+        write_gzip(out / f"{split}.reactants.gz", (target for _, target in pairs))
         print(f"{split}: {len(pairs):,} pairs")
 
 
 if __name__ == "__main__":
     with exit_on_error():
-        try:
-            main()
-        except ModuleNotFoundError as error:
-            fail(f"{error.name} is not installed; run: python -m pip install rdkit rapidfuzz")
+        main()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from itertools import islice
@@ -58,6 +59,18 @@ def read_pair(source: Path, reference: Path, lines: int | None = None) -> tuple[
     return sides
 
 
+def write_gzip(path: Path, lines: Iterable[str]) -> None:
+    """Write lines to a compressed file, of which the same lines always give the same bytes."""
+    path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
+
+
+def check_folder(path: Path) -> Path:
+    """Return a folder. Raise DataError if there is none."""
+    if not path.is_dir():
+        raise DataError("there is no such folder", where=path)
+    return path
+
+
 def count(text: str) -> int:
     """Parse a command-line argument that must be a positive integer."""
     if (number := int(text)) < 1:
@@ -67,11 +80,13 @@ def count(text: str) -> int:
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """On an error about a path, print one line on stderr and exit with status 2."""
+    """On an error about a path or a missing package, print one line on stderr and exit with status 2."""
     try:
         yield
     except RegardError as error:
         fail(f"{error.where}: {error.message}" if error.where else error.message)
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is not installed; run: python -m pip install {error.name}")
     except OSError as error:
         fail(f"{error.filename or 'a file'}: {error.strerror or error}")
 

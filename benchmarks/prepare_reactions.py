@@ -11,11 +11,10 @@ tokenizer can cut into atoms (`tokenizer.kind = "pattern"`) or into learned piec
 from __future__ import annotations
 
 import argparse
-import gzip
 import re
 from pathlib import Path
 
-from common import exit_on_error, read
+from common import check_folder, exit_on_error, read, write_gzip
 
 from regard.errors import DataError
 
@@ -41,14 +40,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("out", type=Path, metavar="OUT")
     arguments = parser.parse_args()
-    if not arguments.folder.is_dir():
-        raise DataError("there is no such folder", where=arguments.folder)
+    check_folder(arguments.folder)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for file in FILES:
         path = arguments.folder / file
         lines = [join_characters(line, f"{path}:{number}") for number, line in enumerate(read(path), start=1)]
-        text = "".join(f"{line}\n" for line in lines)
-        (arguments.out / file).write_bytes(gzip.compress(text.encode(), mtime=0))
+        write_gzip(arguments.out / file, lines)
         print(f"{file}: {len(lines):,} lines")
 
 

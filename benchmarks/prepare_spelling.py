@@ -15,12 +15,11 @@ there, spaces within a word stay spaces.
 from __future__ import annotations
 
 import argparse
-import gzip
 import re
 import unicodedata
 from pathlib import Path
 
-from common import count, exit_on_error, read
+from common import count, exit_on_error, read, write_gzip
 
 from regard.errors import DataError
 
@@ -71,8 +70,7 @@ def main() -> None:
         for split in SPLITS:
             file = f"{name}.{split}.tsv.gz"
             pairs = prepare_file(arguments.folder / file)[: arguments.tokens if split == "train" else None]
-            text = "".join(f"{historical}\t{modern}\n" for historical, modern in pairs)
-            (arguments.out / file).write_bytes(gzip.compress(text.encode(), mtime=0))
+            write_gzip(arguments.out / file, map("\t".join, pairs))
             sizes.append(f"{split} {len(pairs):,}")
         print(f"{name}: {', '.join(sizes)} words")
 

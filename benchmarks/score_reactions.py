@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from common import exit_on_error, fail, read
+from common import exit_on_error, read
 
 from regard.errors import DataError
 
@@ -31,11 +31,20 @@ def canonical(smiles: str) -> str | None:
     return ".".join(sorted(Chem.MolToSmiles(molecule) for molecule in molecules))
 
 
-def rank(proposals: list[str], reference: str) -> int | None:
+def rank(proposals: list[str | None], reference: str) -> int | None:
     """Return the place of the reference among different valid proposals, from 1, or None if it is not among them."""
-    different = dict.fromkeys(smiles for line in proposals if (smiles := canonical(line)) is not None)
-    answer = canonical(reference)
-    return next((place for place, smiles in enumerate(different, start=1) if smiles == answer), None)
+    different = dict.fromkeys(smiles for smiles in proposals if smiles is not None)
+    return next((place for place, smiles in enumerate(different, start=1) if smiles == reference), None)
+
+
+def read_references(path: Path) -> list[str]:
+    """Return canonical references. Raise DataError for a line that is not of molecules."""
+    references = []
+    for number, line in enumerate(read(path), start=1):
+        if (smiles := canonical(line)) is None:
+            raise DataError(f"{line!r} is not of molecules", where=f"{path}:{number}")
+        references.append(smiles)
+    return references
 
 
 def main() -> None:
@@ -43,16 +52,17 @@ def main() -> None:
     parser.add_argument("proposals", type=Path, metavar="PROPOSALS")
     parser.add_argument("reference", type=Path, metavar="REFERENCE")
     arguments = parser.parse_args()
-    proposals, references = read(arguments.proposals), read(arguments.reference)
+    proposals, references = read(arguments.proposals), read_references(arguments.reference)
     per_line, rest = divmod(len(proposals), len(references))
     if rest or not per_line:
         raise DataError(
             f"the file has {len(proposals):,} lines, which is no multiple of the {len(references):,} of the reference",
             where=arguments.proposals,
         )
-    groups = [proposals[start : start + per_line] for start in range(0, len(proposals), per_line)]
+    molecules = list(map(canonical, proposals))
+    groups = [molecules[start : start + per_line] for start in range(0, len(molecules), per_line)]
     places = [rank(group, reference) for group, reference in zip(groups, references, strict=True)]
-    invalid = sum(canonical(group[0]) is None for group in groups)
+    invalid = sum(group[0] is None for group in groups)
     print(f"reactions  {len(references):,}; {invalid / len(references):.2%} of first proposals are not molecules")
     for limit in RANKS:
         if limit <= per_line:
@@ -62,7 +72,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     with exit_on_error():
-        try:
-            main()
-        except ModuleNotFoundError as error:
-            fail(f"{error.name} is not installed; run: python -m pip install rdkit")
+        main()

@@ -229,6 +229,8 @@ def test_reactions_are_scored_as_molecules(tmp_path: Path) -> None:
     ]
     proposals.write_text("C\n" * 4)
     assert f"error: {proposals}: the file has 4 lines" in refused("score_reactions.py", proposals, reference)
+    reference.write_text("CCO\nC(\n")
+    assert f"error: {reference}:2: 'C(' is not of molecules" in refused("score_reactions.py", proposals, reference)
 
 
 def test_aligned_reactions_are_the_same_molecules(tmp_path: Path) -> None:
@@ -242,6 +244,8 @@ def test_aligned_reactions_are_the_same_molecules(tmp_path: Path) -> None:
     assert read_gzip(out / "train.reactants.gz")[0] == "Nc1nc2[nH]c(CCCc3csc(C(=O)OC)c3)cc2c(=O)[nH]1"
     (proposals := tmp_path / "proposals").write_text("\n".join(read_gzip(out / "dev.reactants.gz")) + "\n")
     assert "top 1      100.00" in call("score_reactions.py", proposals, tmp_path / "dev.reactants.gz").stdout
+    write_gzip(tmp_path / "dev.reactants.gz", "C.\n")
+    assert f"error: {tmp_path}/dev, line 1: '' is not a molecule" in refused("align_reactions.py", tmp_path, out)
 
 
 def test_there_are_benchmarks() -> None:

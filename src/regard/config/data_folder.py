@@ -40,4 +40,7 @@ def how_to_download(path: Path) -> str | None:
     names = [folder for parent, folder in pairwise(path.parts[:-1]) if parent == FOLDER]
     if not names:
         return None
-    return f"`regard data get {names[-1]}` downloads published corpora; {VARIABLE} may name the folder that has them"
+    return (
+        f"if it is one of `regard data list`, `regard data get {names[-1]}` downloads it; otherwise the "
+        f"recipe says how to make it; {VARIABLE} may name the folder that has it"
+    )
