@@ -34,11 +34,11 @@ MAX_PERMUTED = 4  # more reactants stay in the order of the corpus
 RANDOM_ORDERS = 40
 
 
-def versions_of(job: tuple[str, str, str], versions: int, seed: int) -> list[tuple[str, str]]:
+def align_versions(job: tuple[str, str, str], versions: int, seed: int) -> list[tuple[str, str]]:
     """Return the versions of a pair.
 
     Args:
-        job: Where the pair stands, the line of the product, and the line of the reactants.
+        job: The place of the pair, the line of the product, and the line of the reactants.
         versions: How many to return. The first has the product as it is.
         seed: Seed of the random orders.
 
@@ -116,7 +116,7 @@ def main() -> None:
     }
     out.mkdir(parents=True, exist_ok=True)
     for split, (products, reactants) in sides.items():
-        align = partial(versions_of, versions=arguments.versions if split == "train" else 1, seed=arguments.seed)
+        align = partial(align_versions, versions=arguments.versions if split == "train" else 1, seed=arguments.seed)
         places = (f"{folder / split}, line {line}" for line in range(1, len(products) + 1))
         with Pool() as pool:
             jobs = zip(places, products, reactants, strict=True)
