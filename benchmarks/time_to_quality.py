@@ -137,7 +137,7 @@ def huggingface_run(data: Path, threads: int, recipe: Recipe) -> Iterator[TestRe
 
 def huggingface_work(folder: Path, data: Path, threads: int, recipe: Recipe) -> None:
     """Train the Hugging Face model, in a separate process, until it is killed."""
-    from peers.here import huggingface_greedy, huggingface_updates, marian_model, open_work
+    from peers.here import huggingface_translations, huggingface_updates, marian_model, open_work
 
     _, prepared, loader = open_work(folder, threads, recipe.batch)
     model = marian_model(prepared.tokenizers.source.size, init_std=INIT_STD)
@@ -148,7 +148,7 @@ def huggingface_work(folder: Path, data: Path, threads: int, recipe: Recipe) -> 
         if stopped - start - paused < due:
             continue
         due += TEST_INTERVAL
-        score = bleu(huggingface_greedy(model, prepared.tokenizers, sources), references)
+        score = bleu(huggingface_translations(model, prepared.tokenizers, sources), references)
         print(json.dumps({"seconds": stopped - start - paused, "step": step, "bleu": score}), flush=True)
         paused += time.monotonic() - stopped
 

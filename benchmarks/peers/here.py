@@ -16,7 +16,7 @@ from peers.work import LogEntry, System, Work
 if TYPE_CHECKING:
     from regard.config.schema import RunConfig
     from regard.data.batch import Batch
-    from regard.data.loader import BatchSize, Loader, Position
+    from regard.data.loader import Loader, Position
     from regard.runs.prepared import Prepared
     from regard.tokenizers.base import Tokenizers
     from regard.training.trainer import CheckpointEvent
@@ -42,7 +42,7 @@ def open_work(
     """Load the recipe and the prepared data of the task, and make this process's loader."""
     import torch
 
-    from regard.data.loader import Loader
+    from regard.data.loader import BatchSize, Loader
     from regard.data.store import PairStore
     from regard.runs.prepare import prepare
     from regard.runs.train import read_recipe
@@ -179,8 +179,10 @@ def huggingface_updates(model: Any, loader: Loader, rate: float, warm_up: int) -
         yield batch.target_tokens
 
 
-def huggingface_greedy(model: Any, tokenizers: Tokenizers, sources: Sequence[str]) -> list[str]:
-    """Return the greedy translations of the sources."""
+def huggingface_translations(
+    model: Any, tokenizers: Tokenizers, sources: Sequence[str], beam_size: int = 1
+) -> list[str]:
+    """Return the translations of the sources; a beam of 1 is greedy search."""
     import torch
 
     from regard.data.batch import pad
@@ -195,7 +197,11 @@ def huggingface_greedy(model: Any, tokenizers: Tokenizers, sources: Sequence[str
         ids = pad([encoded[index] for index in indices], last=EOS)
         with torch.no_grad():
             out = model.generate(
-                ids, attention_mask=ids.ne(PAD).long(), num_beams=1, max_new_tokens=2 * ids.size(1) + 10, use_cache=True
+                ids,
+                attention_mask=ids.ne(PAD).long(),
+                num_beams=beam_size,
+                max_new_tokens=2 * ids.size(1) + 10,
+                use_cache=True,
             )
         for index, row in zip(indices, out[:, 1:].tolist(), strict=True):
             translations[index] = tokenizers.target.decode([id for id in row if id not in (PAD, EOS)])
