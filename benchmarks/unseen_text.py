@@ -1,12 +1,12 @@
 """Compare `regard train` and a plain Hugging Face loop on text that no default was chosen on.
 
     python benchmarks/unseen_text.py CORPUS -o FOLDER [--systems regard huggingface] [--minutes 10] [--held-out 1000]
-                                     [--other CORPUS...] [--threads 1] [--beam-size 1] [--data FOLDER] [-- OPTION...]
+                                     [--other CORPUS...] [--threads 1] [--beam-size 1] [-- OPTION...]
 
-CORPUS is a folder of shared/data from English to German: multi30k, tatoeba-en-de or debian-en-de. The last pairs of its
-training data whose source and target occur only once are held out; both systems train on the rest, one after the other
-on the same cores, and translate three kinds of text: the dev set, the held-out pairs, and the dev sets of other
-corpora. With `--` come options of `regard train`. Test sets are not read.
+CORPUS is a folder with train.en.gz, train.de.gz and a dev set, dev or val: multi30k, tatoeba-en-de and debian-en-de in
+shared/data. The last pairs of its training data whose source and target occur only once are held out; both systems
+train on the rest, one after the other on the same cores, and translate three kinds of text: the dev set, the held-out
+pairs, and the dev sets of other corpora. With `--` come options of `regard train`. Test sets are not read.
 
 regard is `regard train` with the recipe that it chooses, for --minutes. The Hugging Face loop is that of
 time_to_quality.py, with its learning rate and batch; its vocabulary and batches are prepared for it, and only its
@@ -32,7 +32,7 @@ from peers.measure import THREADS
 from peers.task import SOURCE, TARGET
 from peers.work import make
 from time_to_quality import INIT_STD, Recipe
-from train_cpu import DATA, pin_to_cores
+from train_cpu import pin_to_cores
 
 RECIPE = Recipe(rate=0.001, warm_up=400, batch=2048)
 SYSTEMS = ("regard", "huggingface")
@@ -147,18 +147,17 @@ def report(folder: Path, sets: Sequence[str], systems: Sequence[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", metavar="CORPUS")
+    parser.add_argument("corpus", type=Path, metavar="CORPUS")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--held-out", type=count, default=1000)
-    parser.add_argument("--other", nargs="+", default=[], metavar="CORPUS")
+    parser.add_argument("--other", type=Path, nargs="+", default=[], metavar="CORPUS")
     parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--beam-size", type=count, default=1)
-    parser.add_argument("--data", type=Path, default=DATA.parent)
     parser.add_argument("options", nargs="*", metavar="-- OPTION", help="options of `regard train`")
     arguments = parser.parse_args()
-    corpus, *others = [check_folder(arguments.data / name) for name in (arguments.corpus, *arguments.other)]
+    corpus, *others = map(check_folder, (arguments.corpus, *arguments.other))
     arguments.out.mkdir(parents=True, exist_ok=True)
     pin_to_cores(arguments.threads)
     sets = prepare_texts(corpus, others, arguments.out, arguments.held_out)

@@ -28,6 +28,7 @@ NO_TEXT = (
     "prepare_spelling.py",
     "score_reactions.py",
     "startup.py",
+    "unseen_text.py",
 )
 SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name not in NO_FILES)
 
@@ -75,8 +76,9 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
         return ["captions", source]  # OUT; a folder is to be made there
     if script == "score_reactions.py":
         return [run, reference]
-    if script in ("align_reactions.py", "prepare_reactions.py", "prepare_spelling.py"):
-        return [run, source.parent / "out"]
+    if script in ("align_reactions.py", "prepare_reactions.py", "prepare_spelling.py", "unseen_text.py"):
+        option = ["--out"] if script == "unseen_text.py" else []
+        return [run, *option, source.parent / "out"]
     if script == "prepare_large.py":
         return ["--source", run, "--target", reference]
     if script == "doctor.py":
