@@ -1,7 +1,7 @@
 """Compare `regard train` and a plain Hugging Face loop on text that no default was chosen on.
 
     python benchmarks/unseen_text.py CORPUS -o FOLDER [--systems regard huggingface] [--minutes 10] [--held-out 1000]
-                                     [--other CORPUS...] [--threads 1] [--beam-size 1] [-- OPTION...]
+                                     [--elsewhere CORPUS...] [--threads 1] [--beam-size 1] [-- OPTION...]
 
 CORPUS is a folder with train.en.gz, train.de.gz and a dev set, dev or val: multi30k, tatoeba-en-de and debian-en-de in
 shared/data. The last pairs of its training data whose source and target occur only once are held out; both systems
@@ -60,16 +60,16 @@ def write_pair(folder: Path, name: str, sources: Sequence[str], targets: Sequenc
     write_gzip(folder / f"{name}.{TARGET}.gz", targets)
 
 
-def prepare_texts(corpus: Path, others: Sequence[Path], folder: Path, held_out: int) -> list[str]:
+def prepare_texts(corpus: Path, elsewhere: Sequence[Path], folder: Path, held_out: int) -> list[str]:
     """Write what is trained on and what is translated, and return the names of the latter."""
     sources, targets = read_pair(corpus / f"train.{SOURCE}.gz", corpus / f"train.{TARGET}.gz")
     for name, indices in zip(("train", SETS[1]), split(sources, targets, held_out), strict=True):
         write_pair(folder, name, [sources[i] for i in indices], [targets[i] for i in indices])
     for name in ("val", SETS[0]):  # the first is for validation, where `make` expects it
         write_pair(folder, name, *read_dev(corpus))
-    for other in others:
-        write_pair(folder, other.name, *read_dev(other))
-    return [*SETS, *(other.name for other in others)]
+    for domain in elsewhere:
+        write_pair(folder, domain.name, *read_dev(domain))
+    return [*SETS, *(domain.name for domain in elsewhere)]
 
 
 def run(command: Sequence[str], threads: int, log: Path) -> None:
@@ -152,15 +152,15 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--held-out", type=count, default=1000)
-    parser.add_argument("--other", type=Path, nargs="+", default=[], metavar="CORPUS")
+    parser.add_argument("--elsewhere", type=Path, nargs="+", default=[], metavar="CORPUS")
     parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--beam-size", type=count, default=1)
     parser.add_argument("options", nargs="*", metavar="-- OPTION", help="options of `regard train`")
     arguments = parser.parse_args()
-    corpus, *others = map(check_folder, (arguments.corpus, *arguments.other))
+    corpus, *elsewhere = map(check_folder, (arguments.corpus, *arguments.elsewhere))
     arguments.out.mkdir(parents=True, exist_ok=True)
     pin_to_cores(arguments.threads)
-    sets = prepare_texts(corpus, others, arguments.out, arguments.held_out)
+    sets = prepare_texts(corpus, elsewhere, arguments.out, arguments.held_out)
     for system in dict.fromkeys(arguments.systems):
         if not all((arguments.out / f"{system}.{name}.{TARGET}").exists() for name in sets):
             (run_regard if system == "regard" else run_huggingface)(arguments.out, sets, arguments)
