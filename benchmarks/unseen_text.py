@@ -12,6 +12,8 @@ regard is `regard train` with the recipe that it chooses, for --minutes. The Hug
 time_to_quality.py, with its learning rate and batch; its vocabulary and batches are prepared for it, and only its
 updates are timed. Both search greedily, unless --beam-size says otherwise.
 
+The table has BLEU, chrF, and the F1 of rare words, which unseen text has more of than a dev set of the same source.
+
 FOLDER keeps the texts, the runs and the translations: SYSTEM.SET.de. A system whose translations are there is not run
 again, so that systems can be trained at different times or for different minutes.
 """
@@ -24,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from common import check_folder, count, exit_on_error, fail, print_machine, read, read_pair, write_gzip
@@ -38,6 +40,7 @@ RECIPE = Recipe(rate=0.001, warm_up=400, batch=2048)
 SYSTEMS = ("regard", "huggingface")
 DEV_NAMES = ("val", "dev")
 SETS = ("dev", "held-out")
+RARE = 100  # occurrences in the training data
 
 
 def read_dev(folder: Path) -> tuple[list[str], list[str]]:
@@ -127,12 +130,30 @@ def huggingface_work(folder: Path, threads: int, minutes: float, beam_size: int,
         (folder / f"huggingface.{name}.{TARGET}").write_text(text, encoding="utf-8")
 
 
+def rare_words_f1(hypotheses: Sequence[str], references: Sequence[str], counts: Mapping[str, int]) -> float:
+    """Return F1, in percent, of the words that the training data has fewer than RARE times."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    from regard.evaluation.by_frequency import by_frequency, split_words
+
+    metric = BLEU()
+    words, expected = ([split_words(line, metric) for line in lines] for lines in (hypotheses, references))
+    classes = [rare for rare in by_frequency(words, expected, counts) if rare.max_count and rare.max_count < RARE]
+    total = sum(rare.in_hypotheses + rare.in_references for rare in classes)
+    return 200 * sum(rare.matched for rare in classes) / total if total else 0.0
+
+
 def report(folder: Path, sets: Sequence[str], systems: Sequence[str]) -> None:
-    """Print BLEU and chrF of each system on each set, in Markdown."""
+    """Print BLEU, chrF and F1 of rare words of each system on each set, in Markdown."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    from regard.evaluation.by_frequency import split_words
     from regard.evaluation.metrics import bleu, chrf
 
+    metric = BLEU()
+    counts = Counter(word for line in read(folder / f"train.{TARGET}.gz") for word in split_words(line, metric))
     print_machine()
-    print("BLEU and chrF, cased and detokenized.\n")
+    print(f"BLEU, chrF, and F1 of words that the training data has 1 to {RARE - 1} times; cased and detokenized.\n")
     print("| text | pairs | " + " | ".join(systems) + " |")
     print("| --- | ---: |" + " --- |" * len(systems))
     for name in sets:
@@ -141,8 +162,15 @@ def report(folder: Path, sets: Sequence[str], systems: Sequence[str]) -> None:
         for system in systems:
             hypotheses = read(folder / f"{system}.{name}.{TARGET}")
             score = bleu(hypotheses, references, target_language=TARGET)
-            cells.append(f"{score:.2f}, {chrf(hypotheses, references):.2f}")
+            rare = rare_words_f1(hypotheses, references, counts)
+            cells.append(f"{score:.2f}, {chrf(hypotheses, references):.2f}, {rare:.1f}")
         print(f"| {name} | {len(references):,} | {' | '.join(cells)} |")
+
+
+def split_options(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return what precedes `--` and what follows it."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:end], arguments[end + 1 :]
 
 
 def main() -> None:
@@ -155,8 +183,8 @@ def main() -> None:
     parser.add_argument("--elsewhere", type=Path, nargs="+", default=[], metavar="CORPUS")
     parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--beam-size", type=count, default=1)
-    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="options of `regard train`")
-    arguments = parser.parse_args()
+    own, options = split_options(sys.argv[1:])
+    arguments = parser.parse_args(own, argparse.Namespace(options=options))
     corpus, *elsewhere = map(check_folder, (arguments.corpus, *arguments.elsewhere))
     arguments.out.mkdir(parents=True, exist_ok=True)
     pin_to_cores(arguments.threads)

@@ -182,14 +182,14 @@ def huggingface_updates(model: Any, loader: Loader, rate: float, warm_up: int) -
 def huggingface_translations(
     model: Any, tokenizers: Tokenizers, sources: Sequence[str], beam_size: int = 1
 ) -> list[str]:
-    """Return the translations of the sources; a beam of 1 is greedy search."""
+    """Return the translations of the sources, which are cut after MAX_POSITIONS. A beam of 1 is greedy search."""
     import torch
 
     from regard.data.batch import pad
     from regard.special_tokens import EOS, PAD
 
     model.eval()
-    encoded = [tokenizers.source.encode(source) for source in sources]
+    encoded = [tokenizers.source.encode(source)[: MAX_POSITIONS - 1] for source in sources]
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
     translations: dict[int, str] = {}
     for start in range(0, len(order), CHUNK_PAIRS):
@@ -200,7 +200,7 @@ def huggingface_translations(
                 ids,
                 attention_mask=ids.ne(PAD).long(),
                 num_beams=beam_size,
-                max_new_tokens=2 * ids.size(1) + 10,
+                max_new_tokens=min(2 * ids.size(1) + 10, MAX_POSITIONS - 1),
                 use_cache=True,
             )
         for index, row in zip(indices, out[:, 1:].tolist(), strict=True):
