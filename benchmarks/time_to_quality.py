@@ -49,9 +49,9 @@ TEST_INTERVAL = 60.0  # seconds of training between two tests of the Hugging Fac
 class Recipe(NamedTuple):
     """How the Hugging Face model is trained: peak learning rate, warm-up updates, target tokens per batch."""
 
-    rate: float
-    warm_up: int
-    batch: int
+    rate: float = 0.001
+    warm_up: int = 400
+    batch: int = 2048
 
 
 TestResult = tuple[float, int, float]  # seconds of training, steps, BLEU
@@ -63,6 +63,18 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     return sacrebleu(list(hypotheses), list(references), target_language=TARGET)
 
 
+def train_command(data: Path, run: Path, options: Sequence[str]) -> list[str]:
+    """Return the command that trains regard on train.en.gz and train.de.gz, with val.en.gz and val.de.gz as dev set."""
+    files = {
+        "--source": f"train.{SOURCE}",
+        "--target": f"train.{TARGET}",
+        "--dev-source": f"val.{SOURCE}",
+        "--dev-target": f"val.{TARGET}",
+    }
+    data_options = [text for option, name in files.items() for text in (option, str(data / f"{name}.gz"))]
+    return [sys.executable, "-m", "regard", "train", *data_options, "--out", str(run), *options]
+
+
 def regard_run(data: Path, threads: int, options: Sequence[str]) -> Iterator[TestResult]:
     """Run `regard train` and yield the test result of each checkpoint; training is paused during the test."""
     from regard.inference.translator import Translator
@@ -70,14 +82,7 @@ def regard_run(data: Path, threads: int, options: Sequence[str]) -> Iterator[Tes
     sources, references = read_pair(data / f"{TEST}.{SOURCE}.gz", data / f"{TEST}.{TARGET}.gz")
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run"
-        files = {
-            "--source": f"train.{SOURCE}",
-            "--target": f"train.{TARGET}",
-            "--dev-source": f"val.{SOURCE}",
-            "--dev-target": f"val.{TARGET}",
-        }
-        data_options = [text for option, name in files.items() for text in (option, str(data / f"{name}.gz"))]
-        command = [sys.executable, "-m", "regard", "train", *data_options, "--out", str(run), *options]
+        command = train_command(data, run, options)
         start, paused, tested = time.monotonic(), 0.0, ""
         with running(command, threads, run.parent / "log") as process:
             while process.poll() is None or _last_checkpoint(run) != tested:
@@ -193,9 +198,9 @@ def main() -> None:
     parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--marks", type=float, nargs="+", default=[31.7, 36.0])
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--rate", type=float, default=0.001)
-    parser.add_argument("--warm-up", type=count, default=400)
-    parser.add_argument("--batch", type=count, default=2048)
+    parser.add_argument("--rate", type=float, default=Recipe().rate)
+    parser.add_argument("--warm-up", type=count, default=Recipe().warm_up)
+    parser.add_argument("--batch", type=count, default=Recipe().batch)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("options", nargs="*", metavar="-- OPTION", help="options of `regard train`")

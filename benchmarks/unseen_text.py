@@ -1,6 +1,6 @@
 """Compare `regard train` and a plain Hugging Face loop on text that no default was chosen on.
 
-    python benchmarks/unseen_text.py CORPUS -o FOLDER [--systems regard huggingface] [--minutes 10] [--held-out 1000]
+    python benchmarks/unseen_text.py CORPUS OUT [--systems regard huggingface] [--minutes 10] [--held-out 1000]
                                      [--elsewhere CORPUS...] [--threads 1] [--beam-size 1] [-- OPTION...]
 
 CORPUS is a folder with train.en.gz, train.de.gz and a dev set, dev or val: multi30k, tatoeba-en-de and debian-en-de in
@@ -14,8 +14,9 @@ updates are timed. Both search greedily, unless --beam-size says otherwise.
 
 The table has BLEU, chrF, and the F1 of rare words, which unseen text has more of than a dev set of the same source.
 
-FOLDER keeps the texts, the runs and the translations: SYSTEM.SET.de. A system whose translations are there is not run
-again, so that systems can be trained at different times or for different minutes.
+OUT keeps the texts, the runs and the translations: SYSTEM.SET.de. A system whose translations are there is not run
+again, so that systems can be trained at different times or for different minutes. Two invocations at the same time
+share the first cores; `taskset` gives each its own.
 """
 
 from __future__ import annotations
@@ -26,20 +27,21 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from common import check_folder, count, exit_on_error, fail, print_machine, read, read_pair, write_gzip
 from peers.measure import THREADS
 from peers.task import SOURCE, TARGET
 from peers.work import make
-from time_to_quality import INIT_STD, Recipe
+from time_to_quality import INIT_STD, SYSTEMS, Recipe, train_command
 from train_cpu import pin_to_cores
 
-RECIPE = Recipe(rate=0.001, warm_up=400, batch=2048)
-SYSTEMS = ("regard", "huggingface")
+from regard.errors import DataError
+
+RECIPE = Recipe()
 DEV_NAMES = ("val", "dev")
-SETS = ("dev", "held-out")
+SETS = ("val", "held-out")
 RARE = 100  # occurrences in the training data
 
 
@@ -49,30 +51,38 @@ def read_dev(folder: Path) -> tuple[list[str], list[str]]:
     return read_pair(folder / f"{name}.{SOURCE}.gz", folder / f"{name}.{TARGET}.gz")
 
 
-def split(sources: Sequence[str], targets: Sequence[str], held_out: int) -> tuple[list[int], list[int]]:
-    """Return the indices of the pairs to train on, and of the last pairs whose sides both occur once, in order."""
-    counts = Counter(sources), Counter(targets)
-    once = [i for i in range(len(sources)) if counts[0][sources[i]] == 1 and counts[1][targets[i]] == 1]
-    last = set(once[-held_out:])
-    return [index for index in range(len(sources)) if index not in last], sorted(last)
+def read_train(folder: Path, held_out: int) -> dict[str, tuple[list[str], list[str]]]:
+    """Return the pairs to train on and the held-out ones, the last whose source and target both occur once.
 
+    Raises:
+        DataError: Nothing would be left to train on, or a file cannot be read.
+    """
+    path = folder / f"train.{SOURCE}.gz"
+    sides = read_pair(path, folder / f"train.{TARGET}.gz")
+    counts = [Counter(side) for side in sides]
+    unique = [
+        index
+        for index, (source, target) in enumerate(zip(*sides, strict=True))
+        if counts[0][source] == 1 == counts[1][target]
+    ]
+    if held_out >= len(unique):
+        raise DataError(f"--held-out {held_out} leaves none of the {len(unique):,} pairs that occur once", where=path)
+    last = set(unique[-held_out:])
 
-def write_pair(folder: Path, name: str, sources: Sequence[str], targets: Sequence[str]) -> None:
-    """Write both sides of a text."""
-    write_gzip(folder / f"{name}.{SOURCE}.gz", sources)
-    write_gzip(folder / f"{name}.{TARGET}.gz", targets)
+    def pick(is_held_out: bool) -> tuple[list[str], list[str]]:
+        chosen = [[line for index, line in enumerate(side) if (index in last) == is_held_out] for side in sides]
+        return chosen[0], chosen[1]
+
+    return {"train": pick(False), "held-out": pick(True)}
 
 
 def prepare_texts(corpus: Path, elsewhere: Sequence[Path], folder: Path, held_out: int) -> list[str]:
-    """Write what is trained on and what is translated, and return the names of the latter."""
-    sources, targets = read_pair(corpus / f"train.{SOURCE}.gz", corpus / f"train.{TARGET}.gz")
-    for name, indices in zip(("train", SETS[1]), split(sources, targets, held_out), strict=True):
-        write_pair(folder, name, [sources[i] for i in indices], [targets[i] for i in indices])
-    for name in ("val", SETS[0]):  # the first is for validation, where `make` expects it
-        write_pair(folder, name, *read_dev(corpus))
-    for domain in elsewhere:
-        write_pair(folder, domain.name, *read_dev(domain))
-    return [*SETS, *(domain.name for domain in elsewhere)]
+    """Write what is trained on and what is translated, and return the names of the latter. Raises DataError."""
+    domains = {domain.name: read_dev(domain) for domain in elsewhere}
+    for name, sides in (read_train(corpus, held_out) | {"val": read_dev(corpus)} | domains).items():
+        for language, lines in zip((SOURCE, TARGET), sides, strict=True):
+            write_gzip(folder / f"{name}.{language}.gz", lines)
+    return [*SETS, *domains]
 
 
 def run(command: Sequence[str], threads: int, log: Path) -> None:
@@ -86,21 +96,20 @@ def run(command: Sequence[str], threads: int, log: Path) -> None:
 
 def run_regard(folder: Path, sets: Sequence[str], arguments: argparse.Namespace) -> None:
     """Train with the recipe that regard chooses, and translate the sets."""
-    regard = [sys.executable, "-m", "regard"]
-    files = {
-        "--source": f"train.{SOURCE}",
-        "--target": f"train.{TARGET}",
-        "--dev-source": f"val.{SOURCE}",
-        "--dev-target": f"val.{TARGET}",
-    }
-    data = [text for option, name in files.items() for text in (option, str(folder / f"{name}.gz"))]
-    train = ["train", *data, "--minutes", f"{arguments.minutes:g}", "-o", str(folder / "run"), *arguments.options]
-    run([*regard, *train], arguments.threads, folder / "regard.log")
+    options = ["--minutes", f"{arguments.minutes:g}", *arguments.options]
+    run(train_command(folder, folder / "run", options), arguments.threads, folder / "regard.log")
+    translate = [
+        sys.executable,
+        "-m",
+        "regard",
+        "translate",
+        str(folder / "run"),
+        "--beam-size",
+        str(arguments.beam_size),
+    ]
     for name in sets:
-        files_of_set = ["-i", str(folder / f"{name}.{SOURCE}.gz"), "-o", str(folder / f"regard.{name}.{TARGET}")]
-        search = ["--beam-size", str(arguments.beam_size)]
-        translate = ["translate", str(folder / "run"), *files_of_set, *search]
-        run([*regard, *translate], arguments.threads, folder / "regard.translate.log")
+        files = ["-i", str(folder / f"{name}.{SOURCE}.gz"), "-o", str(folder / f"regard.{name}.{TARGET}")]
+        run([*translate, *files], arguments.threads, folder / "regard.translate.log")
 
 
 def run_huggingface(folder: Path, sets: Sequence[str], arguments: argparse.Namespace) -> None:
@@ -130,41 +139,35 @@ def huggingface_work(folder: Path, threads: int, minutes: float, beam_size: int,
         (folder / f"huggingface.{name}.{TARGET}").write_text(text, encoding="utf-8")
 
 
-def rare_words_f1(hypotheses: Sequence[str], references: Sequence[str], counts: Mapping[str, int]) -> float:
-    """Return F1, in percent, of the words that the training data has fewer than RARE times."""
+def report(folder: Path, sets: Sequence[str], systems: Sequence[str]) -> None:
+    """Print BLEU, chrF and F1 of rare words of each system on each set, in Markdown. Raises DataError."""
     from sacrebleu.metrics.bleu import BLEU
 
     from regard.evaluation.by_frequency import by_frequency, split_words
-
-    metric = BLEU()
-    words, expected = ([split_words(line, metric) for line in lines] for lines in (hypotheses, references))
-    classes = [rare for rare in by_frequency(words, expected, counts) if rare.max_count and rare.max_count < RARE]
-    total = sum(rare.in_hypotheses + rare.in_references for rare in classes)
-    return 200 * sum(rare.matched for rare in classes) / total if total else 0.0
-
-
-def report(folder: Path, sets: Sequence[str], systems: Sequence[str]) -> None:
-    """Print BLEU, chrF and F1 of rare words of each system on each set, in Markdown."""
-    from sacrebleu.metrics.bleu import BLEU
-
-    from regard.evaluation.by_frequency import split_words
     from regard.evaluation.metrics import bleu, chrf
 
+    def words(lines: Sequence[str]) -> list[list[str]]:
+        return [split_words(line, metric) for line in lines]
+
+    def score(reference: Path, translations: Path) -> str:
+        references, hypotheses = read_pair(reference, translations)
+        classes = by_frequency(words(hypotheses), words(references), counts)
+        rare = [part for part in classes if part.max_count and part.max_count < RARE]
+        total = sum(part.in_hypotheses + part.in_references for part in rare)
+        f1 = 200 * sum(part.matched for part in rare) / max(1, total)
+        scores = bleu(hypotheses, references, target_language=TARGET), chrf(hypotheses, references)
+        return f"{scores[0]:.2f}, {scores[1]:.2f}, {f1:.1f}"
+
     metric = BLEU()
-    counts = Counter(word for line in read(folder / f"train.{TARGET}.gz") for word in split_words(line, metric))
+    counts = Counter(word for line in words(read(folder / f"train.{TARGET}.gz")) for word in line)
+    rows = []
+    for name in sets:
+        reference = folder / f"{name}.{TARGET}.gz"
+        rows.append([name, *(score(reference, folder / f"{system}.{name}.{TARGET}") for system in systems)])
     print_machine()
     print(f"BLEU, chrF, and F1 of words that the training data has 1 to {RARE - 1} times; cased and detokenized.\n")
-    print("| text | pairs | " + " | ".join(systems) + " |")
-    print("| --- | ---: |" + " --- |" * len(systems))
-    for name in sets:
-        references = read(folder / f"{name}.{TARGET}.gz")
-        cells: list[str] = []
-        for system in systems:
-            hypotheses = read(folder / f"{system}.{name}.{TARGET}")
-            score = bleu(hypotheses, references, target_language=TARGET)
-            rare = rare_words_f1(hypotheses, references, counts)
-            cells.append(f"{score:.2f}, {chrf(hypotheses, references):.2f}, {rare:.1f}")
-        print(f"| {name} | {len(references):,} | {' | '.join(cells)} |")
+    for row in (["text", *systems], ["---"] * (1 + len(systems)), *rows):
+        print(f"| {' | '.join(row)} |")
 
 
 def split_options(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -176,7 +179,7 @@ def split_options(arguments: list[str]) -> tuple[list[str], list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, metavar="CORPUS")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--held-out", type=count, default=1000)
@@ -187,12 +190,13 @@ def main() -> None:
     arguments = parser.parse_args(own, argparse.Namespace(options=options))
     corpus, *elsewhere = map(check_folder, (arguments.corpus, *arguments.elsewhere))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    pin_to_cores(arguments.threads)
     sets = prepare_texts(corpus, elsewhere, arguments.out, arguments.held_out)
-    for system in dict.fromkeys(arguments.systems):
+    systems = list(dict.fromkeys(arguments.systems))
+    for system in systems:
         if not all((arguments.out / f"{system}.{name}.{TARGET}").exists() for name in sets):
+            pin_to_cores(arguments.threads)
             (run_regard if system == "regard" else run_huggingface)(arguments.out, sets, arguments)
-    report(arguments.out, sets, list(dict.fromkeys(arguments.systems)))
+    report(arguments.out, sets, systems)
 
 
 if __name__ == "__main__":

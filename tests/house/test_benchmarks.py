@@ -77,8 +77,7 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
     if script == "score_reactions.py":
         return [run, reference]
     if script in ("align_reactions.py", "prepare_reactions.py", "prepare_spelling.py", "unseen_text.py"):
-        option = ["--out"] if script == "unseen_text.py" else []
-        return [run, *option, source.parent / "out"]
+        return [run, source.parent / "out"]
     if script == "prepare_large.py":
         return ["--source", run, "--target", reference]
     if script == "doctor.py":
@@ -248,6 +247,32 @@ def test_aligned_reactions_are_the_same_molecules(tmp_path: Path) -> None:
     assert "top 1      100.00" in call("score_reactions.py", proposals, tmp_path / "dev.reactants.gz").stdout
     write_gzip(tmp_path / "dev.reactants.gz", "C.\n")
     assert f"error: {tmp_path}/dev, line 1: '' is not a molecule" in refused("align_reactions.py", tmp_path, out)
+
+
+def test_held_out_text_is_scored(tmp_path: Path) -> None:
+    lines = {
+        "train.en": "a dog\na cat\na cat\na bird\na man\n",
+        "train.de": "ein Hund\neine Katze\neine Katze\nein Vogel\nein Mann\n",
+        "val.en": "a man\n",
+        "val.de": "ein Mann\n",
+    }
+    for name, text in lines.items():
+        write_gzip(tmp_path / f"{name}.gz", text)
+    (out := tmp_path / "out").mkdir()
+    (out / "regard.val.de").write_text("ein Mann\n")
+    (translations := out / "regard.held-out.de").write_text("ein Vogel\nein Hund\n")
+    command = ("unseen_text.py", tmp_path, out, "--systems", "regard", "--held-out")
+    result = call(*command, "2")
+    assert read_gzip(out / "train.de.gz") == ["ein Hund", "eine Katze", "eine Katze"], result.stderr
+    assert read_gzip(out / "held-out.de.gz") == ["ein Vogel", "ein Mann"]
+    assert "| val | 100.00, 100.00, 100.0 |" in result.stdout
+    (row,) = (line for line in result.stdout.splitlines() if line.startswith("| held-out |"))
+    assert row.endswith(", 80.0 |")  # "ein" matches twice; "Hund" is the only other word that training has
+    translations.write_text("ein Vogel\n")
+    assert f"error: {translations}: the file has 1 lines, but the source has 2" in refused(*command, "2")
+    assert "train.en.gz: --held-out 3 leaves none of the 3 pairs" in refused(*command, "3")
+    (tmp_path / "val.de.gz").unlink()
+    assert f"error: {tmp_path / 'val.de.gz'}: there is no such file" in refused(*command, "2")
 
 
 def test_there_are_benchmarks() -> None:
