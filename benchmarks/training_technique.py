@@ -48,8 +48,9 @@ from regard.files import write_atomic
 from regard.models import ARCHITECTURES
 from regard.reports.compare.systems import ComparedSystem, systems_from_runs
 from regard.reports.compare.training import train_system
-from regard.runs.auto_recipe import choose_recipe, inspect_corpus, mean_length, steps_per_epoch
+from regard.runs.auto_recipe import choose_recipe, steps_per_epoch
 from regard.runs.plan import expected_vocabulary_sizes
+from regard.runs.recipe_inputs import inspect_corpus, mean_length
 from regard.runs.step_timing import measure_step
 from regard.runs.time_budget import STEP_SHARE
 

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from regard.config.augmentation import AugmentationConfig
 from regard.config.overrides import parse_override, parse_overrides
 from regard.config.recipe import override_config
-from regard.config.schema import DataConfig, ModelConfig, RunConfig, TokenizerConfig, TrainConfig
+from regard.config.schema import DataConfig, RunConfig, TokenizerConfig, TrainConfig
 from regard.console import Say
 from regard.corpus.language_codes import base_code
 from regard.corpus.language_pairs import is_known, language_pairs
-from regard.corpus.paths import open_corpora
 from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
-from regard.runs.column_scan import ColumnScan
 from regard.runs.column_tokenizers import add_columns
-from regard.runs.corpus_scan import scan_corpus
-from regard.runs.holdout import held_out_size, split_corpus
+from regard.runs.holdout import split_corpus
+from regard.runs.model_choice import (
+    DEFAULT_ARCHITECTURE,
+    LARGE_CORPUS,
+    can_be_smaller,
+    choose_copying,
+    choose_model,
+    dropout_limit,
+)
 from regard.runs.plan import SUBWORDS, Plan, expected_vocabulary_sizes
+from regard.runs.recipe_inputs import RecipeInputs, inspect_corpus, mean_length
 from regard.runs.step_timing import StepTiming, measure_step
 from regard.runs.time_budget import Budget, fit_schedule
 from regard.special_tokens import SPECIAL
@@ -29,48 +35,9 @@ from regard.tokenizers.base import train_tokenizers
 CHARACTER_MAX_LENGTH = 1000  # data.max_length if tokens are characters
 WORDS_PER_TOKEN = 4  # with this many distinct words per token of a vocabulary, SentencePiece always finds enough pieces
 
-SCARCE_DROPOUT = 0.1  # maximum dropout if steps are scarce
 SCARCE_RATE = 0.01  # Muon's learning rate if steps are scarce
-DEFAULT_ARCHITECTURE = "modern"
-SPELLING_WORDS, SPELLING_CHARACTERS = 3, 60  # means below both are of words and their forms, not of sentences
-COPIED_SHARE = 0.4  # of a target in its source, from which on tokens are copied: recipes/RESULTS.md, Copying
 
 BYTES_AND_SPECIAL = 256 + len(SPECIAL)
-
-
-@dataclass(frozen=True)
-class RecipeInputs:
-    """What a recipe is chosen by.
-
-    Attributes:
-        pairs: Pairs for training.
-        mean_words: Mean whitespace-separated words of the longer side of a pair.
-        mean_characters: Mean characters of the longer side.
-        alphabet_size: Distinct characters.
-        distinct_words: Distinct whitespace-separated words.
-        has_gpu: Whether training runs on a GPU.
-        dev_pairs: Pairs of the dev set.
-        words_in_source: Share of the words of targets that also occur in their source.
-        characters_in_source: Share of the characters of targets that also occur in their source.
-        columns: The columns of the source, if there are several; see CorpusScan for what the other values are then.
-    """
-
-    pairs: int
-    mean_words: float
-    mean_characters: float
-    alphabet_size: int
-    distinct_words: int
-    has_gpu: bool
-    dev_pairs: int = 0
-    columns: tuple[ColumnScan, ...] = ()
-    words_in_source: float = 0.0
-    characters_in_source: float = 0.0
-
-    @property
-    def is_spelling(self) -> bool:
-        """Return whether the lines are of words and their forms, not of sentences."""
-        return self.mean_words < SPELLING_WORDS and self.mean_characters < SPELLING_CHARACTERS
-
 
 TokenizerChoice = tuple[TokenizerConfig, str]  # with the reason
 
@@ -107,10 +74,22 @@ def choose_recipe(
         tokenizer = _fit_vocabulary(config, inputs, fixed_kind="tokenizer.kind" in override_values)
         config, plan = build_recipe(data, inputs, overrides, tokenizer)
     if config.train.max_minutes is not None:
-        sizes = expected_vocabulary_sizes(config.tokenizer)
-        timing = measure_step(config, sizes, mean_length(inputs, config.tokenizer), say)
+        timing = _time_step(config, inputs, say)
+        if can_be_smaller(inputs, override_values) and _is_rushed(config, inputs, timing):
+            inputs = replace(inputs, is_rushed=True)
+            config, _ = build_recipe(data, inputs, overrides, tokenizer)
+            timing = _time_step(config, inputs, say)
         config, plan = build_recipe(data, inputs, overrides, tokenizer, timing)
     return config, plan
+
+
+def _time_step(config: RunConfig, inputs: RecipeInputs, say: Say) -> StepTiming:
+    return measure_step(config, expected_vocabulary_sizes(config.tokenizer), mean_length(inputs, config.tokenizer), say)
+
+
+def _is_rushed(config: RunConfig, inputs: RecipeInputs, timing: StepTiming) -> bool:
+    budget = Budget.from_limits(config.train, config.train.max_steps, timing)
+    return budget.minutes is not None and budget.allowed < steps_per_epoch(inputs, config.tokenizer, config.train)
 
 
 def check_overrides(config: RunConfig, overrides: Sequence[str]) -> None:
@@ -140,25 +119,6 @@ def _fit_vocabulary(config: RunConfig, inputs: RecipeInputs, *, fixed_kind: bool
     return None if fixed_kind else (_character_tokenizer(inputs), reason)
 
 
-def inspect_corpus(data: DataConfig, *, gpu: bool) -> RecipeInputs:
-    """Read a corpus once and return what its recipe depends on. Raise DataError if it cannot be read."""
-    scan = scan_corpus(data, seed=1)
-    _, dev = open_corpora(data, seed=1)
-    held_out = 0 if dev is not None else data.held_out or held_out_size(scan.pairs)
-    return RecipeInputs(
-        pairs=max(1, scan.pairs - held_out),
-        mean_words=scan.mean_words,
-        mean_characters=scan.mean_characters,
-        alphabet_size=scan.alphabet_size,
-        distinct_words=scan.distinct_words,
-        has_gpu=gpu,
-        dev_pairs=held_out if dev is None else sum(1 for _ in dev),
-        columns=scan.columns,
-        words_in_source=scan.words_in_source,
-        characters_in_source=scan.characters_in_source,
-    )
-
-
 def build_recipe(
     data: DataConfig,
     inputs: RecipeInputs,
@@ -182,7 +142,7 @@ def build_recipe(
     tokenizer, tokenizer_reason = tokenizer_choice or _choose_tokenizer(inputs, override_values)
     if tokenizer.kind == "character" and "max_length" not in data.model_fields_set:
         data = data.model_copy(update={"max_length": CHARACTER_MAX_LENGTH})
-    model, model_reason = _choose_model(inputs, override_values)
+    model, model_reason = choose_model(inputs, override_values)
     augmentation = AugmentationConfig() if inputs.columns else _choose_augmentation(data, tokenizer)
     draft = RunConfig(data=data, tokenizer=tokenizer, model=model, augmentation=augmentation)
     draft = override_config(draft, overrides, ARCHITECTURES)
@@ -190,12 +150,11 @@ def build_recipe(
     train, needed, epoch_steps = _choose_training(inputs, draft, override_values)
     limits = override_config(draft.model_copy(update={"train": train}), overrides, ARCHITECTURES).train
     budget = Budget.from_limits(limits, needed, timing)
-    if budget.is_scarce:
-        model, model_reason = _choose_model(inputs, override_values, scarce=True)
-        if train.optimizer == "muon":
-            train = train.model_copy(update={"learning_rate": SCARCE_RATE})
+    model, model_reason = choose_model(inputs, override_values, dropout_limit(inputs.pairs, budget, epoch_steps))
+    if budget.is_scarce and train.optimizer == "muon":
+        train = train.model_copy(update={"learning_rate": SCARCE_RATE})
     dev_tokens = inputs.dev_pairs * mean_length(inputs, draft.tokenizer)
-    model, copying_reason = _choose_copying(model, draft.tokenizer, inputs)
+    model, copying_reason = choose_copying(model, draft.tokenizer, inputs)
     fitted = draft.model_copy(update={"model": model, "train": fit_schedule(train, budget, dev_tokens)})
     config = override_config(fitted, overrides, ARCHITECTURES)
     plan = Plan(config, overrides)
@@ -246,72 +205,10 @@ def _choose_augmentation(data: DataConfig, tokenizer: TokenizerConfig) -> Augmen
     return AugmentationConfig(level="light" if is_translation and tokenizer.kind in SUBWORDS else "off")
 
 
-def _choose_model(
-    inputs: RecipeInputs, overrides: Mapping[str, object], *, scarce: bool = False
-) -> tuple[ModelConfig, str]:
-    """Choose a preset. Presets of the same name cost about the same per step in every architecture.
-
-    Args:
-        inputs: What is known about the corpus.
-        overrides: `section.key` to value.
-        scarce: There are too few steps to overfit, so dropout stays low.
-    """
-    if inputs.pairs < 10_000:
-        preset, dropout, reason = "tiny", 0.3, "for fewer than 10,000 pairs"
-    elif inputs.pairs < 100_000 and not inputs.has_gpu:
-        preset, dropout, reason = "tiny", None, "for tens of thousands of pairs and no GPU"
-    elif inputs.pairs < 100_000:
-        preset, dropout, reason = "small", 0.3, "for tens of thousands of pairs"
-    elif inputs.pairs < 300_000 or not inputs.has_gpu:
-        preset, dropout, reason = "small", 0.1, "for many pairs" + ("" if inputs.has_gpu else " and no GPU")
-    else:
-        preset, dropout, reason = "base", None, "for many pairs and a GPU"
-    name = str(overrides.get("model.architecture"))
-    architecture = ARCHITECTURES.get(name, ARCHITECTURES[DEFAULT_ARCHITECTURE])  # an unknown name is an error later
-    if not architecture.presets:
-        return architecture.config.model_validate({"architecture": name}), "the default sizes"
-    if preset not in architecture.presets:
-        preset = "small" if "small" in architecture.presets else next(iter(architecture.presets))
-    config = architecture.presets[preset]()
-    if scarce and dropout is not None:
-        dropout, reason = min(dropout, SCARCE_DROPOUT), f"{reason} and little time"
-    if dropout is None or "model.dropout" in overrides or "dropout" not in type(config).model_fields:
-        return config, f"the {preset} preset {reason}"
-    changed = config.model_copy(update={"dropout": dropout})
-    return changed, f"the {preset} preset with a dropout of {dropout} {reason}"
-
-
-def _choose_copying(model: ModelConfig, tokenizer: TokenizerConfig, inputs: RecipeInputs) -> tuple[ModelConfig, str]:
-    """Let a model copy source tokens if targets repeat much of their source, as programs and spellings do.
-
-    Only `modern` does so by itself; the systems of the papers stay as published.
-    """
-    share = inputs.characters_in_source if inputs.is_spelling else inputs.words_in_source
-    can_copy = model.architecture == DEFAULT_ARCHITECTURE and tokenizer.joint
-    if not can_copy or share < COPIED_SHARE:
-        return model, ""
-    reason = f"{share:.0%} of the {'characters' if inputs.is_spelling else 'words'} of targets are in their source"
-    return model.model_copy(update={"copy_attention": True}), reason
-
-
-def mean_length(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> float:
-    """Estimate the mean number of tokens of the longer side, EOS included."""
-    target = _mean_tokens(tokenizer.kind, inputs.mean_words, inputs.mean_characters)
-    columns = [
-        scan.mean_items if column.kind == "list" else _mean_tokens(column.kind, scan.mean_words, scan.mean_characters)
-        for column, scan in zip(tokenizer.source_columns, inputs.columns, strict=False)
-    ]
-    return max(sum(columns) + len(columns) - 1, target) + 1
-
-
-def _mean_tokens(kind: str, words: float, characters: float) -> float:
-    return characters if kind in ("character", "byte") else 1.4 * words
-
-
 def batch_size(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> int:
     """Choose the number of tokens per batch."""
     corpus_tokens = inputs.pairs * mean_length(inputs, tokenizer)
-    is_large = inputs.pairs >= 100_000
+    is_large = inputs.pairs >= LARGE_CORPUS and not inputs.is_rushed
     batch = (16_384 if inputs.has_gpu else 4_096) if is_large else 2_048
     while batch > 1_024 and corpus_tokens / batch < 60:  # an epoch of too few steps learns little
         batch //= 2

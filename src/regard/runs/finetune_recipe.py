@@ -12,15 +12,9 @@ from regard.config.recipe import override_config
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig
 from regard.console import Say
 from regard.models import ARCHITECTURES
-from regard.runs.auto_recipe import (
-    RecipeInputs,
-    batch_size,
-    check_overrides,
-    inspect_corpus,
-    mean_length,
-    steps_per_epoch,
-)
+from regard.runs.auto_recipe import batch_size, check_overrides, steps_per_epoch
 from regard.runs.plan import Plan
+from regard.runs.recipe_inputs import RecipeInputs, inspect_corpus, mean_length
 from regard.runs.step_timing import StepTiming, measure_step
 from regard.runs.time_budget import Budget, fit_schedule
 

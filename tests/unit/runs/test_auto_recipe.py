@@ -14,9 +14,10 @@ from regard.contract import VocabularySizes
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES, build_model
 from regard.runs import auto_recipe
-from regard.runs.auto_recipe import RecipeInputs, build_recipe, inspect_corpus
+from regard.runs.auto_recipe import build_recipe
 from regard.runs.plan import count_parameters, expected_vocabulary_sizes
 from regard.runs.prepare import prepare
+from regard.runs.recipe_inputs import RecipeInputs, inspect_corpus
 from regard.tokenizers.base import train_tokenizers
 
 

@@ -10,8 +10,8 @@ from tests.unit.interop.models import checkpoint, tokenizers
 from regard.config.recipe import parse_config, to_table
 from regard.config.schema import DataConfig, RunConfig, StartConfig, TrainConfig
 from regard.models import ARCHITECTURES, transformer2017
-from regard.runs.auto_recipe import RecipeInputs
 from regard.runs.finetune_recipe import build_recipe
+from regard.runs.recipe_inputs import RecipeInputs
 
 START = StartConfig(checkpoint="runs/old", new_tokens=7)
 

@@ -20,10 +20,10 @@ from regard.data.loader import Position
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES
 from regard.runs import corpus_scan
-from regard.runs.auto_recipe import inspect_corpus
 from regard.runs.holdout import held_out_size, split_corpus
 from regard.runs.prepare import prepare
 from regard.runs.prepared import Prepared
+from regard.runs.recipe_inputs import inspect_corpus
 
 
 def recipe(folder: Path, pairs: list[tuple[str, str]], kind: str = "character", **data: Any) -> RunConfig:

@@ -75,16 +75,33 @@ def test_few_steps_change_the_schedule_as_little_time_does() -> None:
     assert both.train.warmup_steps == 2
 
 
-def test_scarce_steps_have_a_higher_rate_and_less_dropout() -> None:
-    plain, _ = chosen(timing=None)
-    scarce, lines = chosen("train.max_minutes=3")
-    enough, _ = chosen("train.max_minutes=60")
-    for config, rate, dropout in ((plain, 0.005, 0.3), (scarce, 0.01, 0.1), (enough, 0.005, 0.3)):
-        assert config.train.learning_rate == rate
-        assert config.model.model_dump()["dropout"] == dropout
-    assert "dropout of 0.1 for fewer than 10,000 pairs and little time" in lines[1]
+def test_scarce_steps_have_a_higher_rate() -> None:
+    for minutes, rate in ((3, 0.01), (60, 0.005)):
+        assert chosen(f"train.max_minutes={minutes}")[0].train.learning_rate == rate
     adam, _ = chosen("train.max_minutes=3", "train.optimizer=adam")
     assert adam.train.learning_rate == chosen("train.optimizer=adam", timing=None)[0].train.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("pairs", "epochs", "dropout", "is_little"),
+    [
+        (5_000, 5, 0.0, True),
+        (5_000, 8, 0.1, True),
+        (5_000, 12, 0.3, False),
+        (29_000, 3, 0.0, True),
+        (29_000, 5, 0.1, True),
+        (29_000, 7, 0.1, False),
+        (200_000, 3, 0.0, True),
+        (200_000, 5, 0.1, False),
+    ],
+)
+def test_few_epochs_have_less_dropout(pairs: int, epochs: int, dropout: float, is_little: bool) -> None:
+    plain, _ = chosen(timing=None, pairs=pairs)
+    steps_per_epoch = plain.train.max_steps / {5_000: 40, 29_000: 25, 200_000: 15}[pairs]
+    config, lines = chosen(f"train.max_steps={epochs * steps_per_epoch:.0f}", timing=None, pairs=pairs)
+    assert config.model.model_dump()["dropout"] == dropout
+    assert ("and little time" in lines[1]) == is_little
+    assert chosen("train.max_steps=10", "model.dropout=0.2", timing=None)[0].model.model_dump()["dropout"] == 0.2
 
 
 def test_overrides_of_the_schedule_stay() -> None:
@@ -120,6 +137,29 @@ def test_a_step_is_measured_only_if_time_is_limited(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("regard.runs.auto_recipe.measure_step", lambda *_: SLOW)
     assert choose_recipe(data, gpu=False)[0].train.warmup_steps == 150
     assert choose_recipe(data, ["train.max_minutes=1"], gpu=False)[0].train.warmup_steps == 2
+
+
+def test_a_smaller_model_is_chosen_if_the_time_is_shorter_than_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen_in(minutes: float, *overrides: str, **changes: Any) -> tuple[RunConfig, str]:
+        seen = inputs(200_000, **changes)
+        monkeypatch.setattr("regard.runs.auto_recipe.inspect_corpus", lambda *_, **__: seen)
+        config, lines = choose_recipe(DATA, [f"train.max_minutes={minutes}", *overrides], gpu=seen.has_gpu)
+        return config, lines[1]
+
+    monkeypatch.setattr("regard.runs.auto_recipe.measure_step", lambda *_: SLOW)
+    monkeypatch.setattr("regard.runs.auto_recipe._fit_vocabulary", lambda *_, **__: None)
+    epoch = 900 * SLOW.seconds / 0.8 / 60
+    small, _ = chosen_in(1.1 * epoch)
+    tiny, line = chosen_in(0.9 * epoch)
+    sizes = [(config.model.model_dump()["hidden_size"], config.train.tokens_per_batch) for config in (small, tiny)]
+    assert sizes == [(256, 4096), (128, 2048)]
+    assert "the tiny preset with a dropout of 0 for less time than an epoch of a larger one takes" in line
+    for config, _ in (
+        chosen_in(0.9 * epoch, "model.preset=small"),
+        chosen_in(0.9 * epoch, "train.max_steps=20"),
+        chosen_in(0.9 * epoch, gpu=True),
+    ):
+        assert config.model.model_dump()["hidden_size"] == 256
 
 
 def test_a_large_dev_set_is_validated_less_often() -> None:

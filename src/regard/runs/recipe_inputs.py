@@ -1,0 +1,82 @@
+"""What a recipe for your own files is chosen by: pairs, their length, their alphabet, and whether there is a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regard.config.schema import DataConfig, TokenizerConfig
+from regard.corpus.paths import open_corpora
+from regard.runs.column_scan import ColumnScan
+from regard.runs.corpus_scan import scan_corpus
+from regard.runs.holdout import held_out_size
+
+SPELLING_WORDS, SPELLING_CHARACTERS = 3, 60  # means below both are of words and their forms, not of sentences
+
+
+@dataclass(frozen=True)
+class RecipeInputs:
+    """What a recipe is chosen by.
+
+    Attributes:
+        pairs: Pairs for training.
+        mean_words: Mean whitespace-separated words of the longer side of a pair.
+        mean_characters: Mean characters of the longer side.
+        alphabet_size: Distinct characters.
+        distinct_words: Distinct whitespace-separated words.
+        has_gpu: Whether training runs on a GPU.
+        dev_pairs: Pairs of the dev set.
+        words_in_source: Share of the words of targets that also occur in their source.
+        characters_in_source: Share of the characters of targets that also occur in their source.
+        is_rushed: Whether the time limit is shorter than an epoch of the model that suits so many pairs.
+        columns: The columns of the source, if there are several; see CorpusScan for what the other values are then.
+    """
+
+    pairs: int
+    mean_words: float
+    mean_characters: float
+    alphabet_size: int
+    distinct_words: int
+    has_gpu: bool
+    dev_pairs: int = 0
+    columns: tuple[ColumnScan, ...] = ()
+    words_in_source: float = 0.0
+    characters_in_source: float = 0.0
+    is_rushed: bool = False
+
+    @property
+    def is_spelling(self) -> bool:
+        """Return whether the lines are of words and their forms, not of sentences."""
+        return self.mean_words < SPELLING_WORDS and self.mean_characters < SPELLING_CHARACTERS
+
+
+def inspect_corpus(data: DataConfig, *, gpu: bool) -> RecipeInputs:
+    """Read a corpus once and return what its recipe depends on. Raise DataError if it cannot be read."""
+    scan = scan_corpus(data, seed=1)
+    _, dev = open_corpora(data, seed=1)
+    held_out = 0 if dev is not None else data.held_out or held_out_size(scan.pairs)
+    return RecipeInputs(
+        pairs=max(1, scan.pairs - held_out),
+        mean_words=scan.mean_words,
+        mean_characters=scan.mean_characters,
+        alphabet_size=scan.alphabet_size,
+        distinct_words=scan.distinct_words,
+        has_gpu=gpu,
+        dev_pairs=held_out if dev is None else sum(1 for _ in dev),
+        columns=scan.columns,
+        words_in_source=scan.words_in_source,
+        characters_in_source=scan.characters_in_source,
+    )
+
+
+def mean_length(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> float:
+    """Estimate the mean number of tokens of the longer side, EOS included."""
+    target = _mean_tokens(tokenizer.kind, inputs.mean_words, inputs.mean_characters)
+    columns = [
+        scan.mean_items if column.kind == "list" else _mean_tokens(column.kind, scan.mean_words, scan.mean_characters)
+        for column, scan in zip(tokenizer.source_columns, inputs.columns, strict=False)
+    ]
+    return max(sum(columns) + len(columns) - 1, target) + 1
+
+
+def _mean_tokens(kind: str, words: float, characters: float) -> float:
+    return characters if kind in ("character", "byte") else 1.4 * words
