@@ -76,6 +76,7 @@ def choose_recipe(
     if config.train.max_minutes is not None:
         timing = _time_step(config, inputs, say)
         if can_be_smaller(inputs, override_values) and _is_rushed(config, inputs, timing):
+            say("little time: trying a smaller model")
             inputs = replace(inputs, is_rushed=True)
             config, _ = build_recipe(data, inputs, overrides, tokenizer)
             timing = _time_step(config, inputs, say)

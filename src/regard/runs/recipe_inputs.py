@@ -27,7 +27,7 @@ class RecipeInputs:
         dev_pairs: Pairs of the dev set.
         words_in_source: Share of the words of targets that also occur in their source.
         characters_in_source: Share of the characters of targets that also occur in their source.
-        is_rushed: Whether the time limit is shorter than an epoch of the model that suits the pairs takes.
+        is_rushed: Whether an epoch of the model that suits the pairs takes longer than the time limit.
         columns: The columns of the source, if there are several; see CorpusScan for what the other values are then.
     """
 
