@@ -11,33 +11,36 @@ from regard.evaluation.by_length import LengthBin
 from regard.reports.compare.results import ComparisonReport
 
 UNCERTAIN_BELOW = 30  # sentences in a bin
-MIN_BLEU = 1.0  # differences below it are noise
+MIN_SCORE = 1.0  # differences below it are noise
 
 
 def describe_quality_by_time(report: ComparisonReport) -> str:
     """Say which system ends highest and when it passes the final score of the next."""
     ranked = sorted(
-        (system for system in report.systems if system.curve), key=lambda system: system.curve[-1].bleu, reverse=True
+        (system for system in report.systems if system.curve),
+        key=lambda system: report.dev_score(system.curve[-1]),
+        reverse=True,
     )
     if not ranked:
         return "No system has dev scores."
     best, end = ranked[0], ranked[0].curve[-1]
-    if end.bleu < MIN_BLEU:
-        return f"No system translates yet: the highest dev BLEU is {end.bleu:.1f}."
+    metric, highest = report.metric, report.dev_score(end)
+    if highest < MIN_SCORE:
+        return f"No system translates yet: the highest dev {metric} is {highest:.1f}."
     if len(ranked) == 1:
         start = best.curve[0]
         return (
-            f"{best.name} improves from {start.bleu:.1f} dev BLEU after {start.minutes:.1f} minutes "
-            f"to {end.bleu:.1f} after {end.minutes:.1f}."
+            f"{best.name} improves from {report.dev_score(start):.1f} dev {metric} after {start.minutes:.1f} minutes "
+            f"to {highest:.1f} after {end.minutes:.1f}."
         )
-    second, second_bleu = ranked[1].name, ranked[1].curve[-1].bleu
-    passed = next(point.minutes for point in best.curve if point.bleu >= second_bleu)
+    second, second_score = ranked[1].name, report.dev_score(ranked[1].curve[-1])
+    passed = next(point.minutes for point in best.curve if report.dev_score(point) >= second_score)
     sentence = (
-        f"{best.name} ends highest, at {end.bleu:.1f} dev BLEU after {end.minutes:.1f} minutes; "
-        f"it reaches the final score of the second, {second} ({second_bleu:.1f}), after {passed:.1f} minutes"
+        f"{best.name} ends highest, at {highest:.1f} dev {metric} after {end.minutes:.1f} minutes; "
+        f"it reaches the final score of the second, {second} ({second_score:.1f}), after {passed:.1f} minutes"
     )
     if len(ranked) > 2:
-        sentence += f", and {ranked[-1].name} ends lowest, at {ranked[-1].curve[-1].bleu:.1f}"
+        sentence += f", and {ranked[-1].name} ends lowest, at {report.dev_score(ranked[-1].curve[-1]):.1f}"
     return f"{sentence}."
 
 

@@ -70,16 +70,16 @@ def choose_styles(systems: Sequence[SystemResults]) -> list[LineStyle]:
 
 
 def draw_quality_by_time(report: ComparisonReport, theme: Theme) -> Figure | None:
-    """Draw dev BLEU against minutes of training."""
+    """Draw dev scores against minutes of training."""
     if not any(system.curve for system in report.systems):
         return None
     with figure_settings(theme):
-        figure, axes = create_axes("minutes of training", "dev BLEU")
+        figure, axes = create_axes("minutes of training", f"dev {report.metric}")
         for system, style in zip(report.systems, choose_styles(report.systems), strict=True):
             minutes = [point.minutes for point in system.curve]
             axes.plot(
                 minutes,
-                [point.bleu for point in system.curve],
+                [report.dev_score(point) for point in system.curve],
                 label=system.name,
                 markevery=max(1, len(minutes) // 8),
                 **style.plot_arguments(theme),

@@ -43,7 +43,7 @@ def read_training_history(run: RunFolder) -> TrainingHistory:
         scores = {name: entry.get(name, math.nan) for name in ("bleu", "chrf", "loss")}
         if entry["kind"] == "checkpoint" and all(map(math.isfinite, scores.values())):
             minutes = float(np.interp(entry["step"], steps, seconds)) / 60
-            curve.append(DevPoint(step=entry["step"], minutes=minutes, **scores))
+            curve.append(DevPoint(step=entry["step"], minutes=minutes, exact=entry.get("exact"), **scores))
     return TrainingHistory(
         steps=max([steps[-1], *(entry["step"] for entry in entries)]),
         minutes=seconds[-1] / 60,

@@ -90,14 +90,13 @@ def _render_head(report: ComparisonReport) -> str:
 
 def _render_scores(report: ComparisonReport) -> str:
     lines = _number_lines(report.systems)
-    highest = max((point.bleu for system in report.systems for point in system.curve), default=0.0)
+    highest = max((report.dev_score(point) for system in report.systems for point in system.curve), default=0.0)
     plugin_metrics = list(report.systems[0].plugin_scores)
+    cells = [_render_metrics(system, report) for system in report.systems]
     head = (
-        "system", "attention", "parameters", "training, tokens/s", "minutes", "steps", "dev BLEU", "BLEU", "chrF",
-        "exact match", *map(escape, plugin_metrics), "translation, sentences/s",
+        "system", "attention", "parameters", "training, tokens/s", "minutes", "steps", f"dev {report.metric}",
+        *cells[0], *map(escape, plugin_metrics), "translation, sentences/s",
     )  # fmt: skip
-    bleu_scores = [system.bleu for system in report.systems]
-    chrf_scores = [system.chrf for system in report.systems]
     rows = [
         (
             f"{_render_name(system, *lines[system.name])}<small>{escape(system.paper)}</small>",
@@ -106,14 +105,12 @@ def _render_scores(report: ComparisonReport) -> str:
             f"{system.tokens_per_second:,.0f}" if system.tokens_per_second else _MISSING,
             f"{system.minutes:.1f}",
             f"{system.steps:,}",
-            _render_sparkline(system, lines[system.name][0], highest),
-            _render_score(system.bleu, bleu_scores),
-            _render_score(system.chrf, chrf_scores),
-            f"{100 * system.exact:.1f}%",
+            _render_sparkline(report, system, lines[system.name][0], highest),
+            *scores.values(),
             *(f"{system.plugin_scores[name]:.2f}" for name in plugin_metrics),
             f"{system.sentences_per_second:,.1f}",
         )
-        for system in report.systems
+        for system, scores in zip(report.systems, cells, strict=True)
     ]
     legend = texts.SCORES_LEGEND.format(level=SIGNIFICANCE_LEVEL)
     return render_table("Systems and scores", head, rows) + f"<p>{legend}</p>" + _render_seeds(report)
@@ -154,24 +151,35 @@ def _format_parameters(parameters: int) -> str:
     return f"{parameters / 1e6:.1f} M" if parameters >= 1e6 else f"{parameters:,}"
 
 
-def _render_sparkline(system: ScoredSystem, number: int, highest: float) -> str:
-    """Return a small curve of dev BLEU, and its last value."""
+def _render_sparkline(report: ComparisonReport, system: ScoredSystem, number: int, highest: float) -> str:
+    """Return a small curve of dev scores, and its last value."""
     if not system.curve or highest <= 0:
         return _MISSING
     end = system.curve[-1]
     x_scale, y_scale = _SPARKLINE_WIDTH / max(end.minutes, 1e-9), _SPARKLINE_HEIGHT / highest
     points = " ".join(
-        f"{1 + x_scale * point.minutes:.1f},{2 + _SPARKLINE_HEIGHT - y_scale * max(0.0, point.bleu):.1f}"
+        f"{1 + x_scale * point.minutes:.1f},{2 + _SPARKLINE_HEIGHT - y_scale * max(0.0, report.dev_score(point)):.1f}"
         for point in system.curve
     )
     return (
         f'<svg class="s{number}" width="72" height="22" aria-hidden="true"><polyline points="{points}" fill="none" '
-        f'stroke="currentColor" stroke-width="2"/></svg><small>{end.bleu:.1f}</small>'
+        f'stroke="currentColor" stroke-width="2"/></svg><small>{report.dev_score(end):.1f}</small>'
     )
 
 
+def _render_metrics(system: ScoredSystem, report: ComparisonReport) -> dict[str, str]:
+    """Return the cell of each metric, the report's first."""
+    is_best = report.metric == "exact match" and system.exact == max(rival.exact for rival in report.systems) > 0
+    cells = {
+        "BLEU": _render_score(system.bleu, [rival.bleu for rival in report.systems]),
+        "chrF": _render_score(system.chrf, [rival.chrf for rival in report.systems]),
+        "exact match": f"<td{' class=best' if is_best else ''}>{100 * system.exact:.1f}%</td>",
+    }
+    return {report.metric: cells[report.metric], **cells}
+
+
 def _render_score(score: BootstrapInterval, all_scores: Sequence[BootstrapInterval]) -> str:
-    is_best = score.p is None and score.value == max(captions.MIN_BLEU, *(rival.value for rival in all_scores))
+    is_best = score.p is None and score.value == max(captions.MIN_SCORE, *(rival.value for rival in all_scores))
     note = ""
     if score.p is not None:
         p = "p &lt; 0.001" if score.p < 0.0005 else f"p {score.p:.3f}"

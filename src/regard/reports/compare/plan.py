@@ -14,8 +14,11 @@ from regard.config.placeholders import Placeholders
 from regard.console import say
 from regard.corpus.paths import CorpusPaths, check_files
 from regard.errors import ConfigError
+from regard.evaluation.metrics import are_short
+from regard.plugins.registry import plugin_values
 from regard.reports.compare import systems as systems_module
 from regard.reports.compare.measure import TestConditions
+from regard.reports.compare.seeds import BLEU, EXACT
 from regard.reports.compare.systems import ComparedSystem, choose_test_conditions
 from regard.reports.compare.training import reject_other_recipe
 
@@ -123,3 +126,17 @@ def _choose_systems(request: ComparisonRequest, out: Path) -> list[ComparedSyste
     if request.seeds == 1:
         return systems
     return systems_module.with_seeds(systems, request.seeds, has_test_files=bool(request.test.files()))
+
+
+def choose_metric(plans: Sequence[Plan]) -> str:
+    """Return the metric that suits the task.
+
+    It is exact match if the recipe selects checkpoints by it, or if no reference has four words; the metric of a
+    plugin if the recipe selects by that; and BLEU otherwise.
+    """
+    selected = plans[0].systems[0].config.train.metric
+    if selected in plugin_values("metrics"):
+        return selected
+    conditions = [plan.conditions for plan in plans]
+    is_short = all(are_short(part.test_set.references, part.target_language) for part in conditions)
+    return EXACT if selected == "exact" or is_short else BLEU

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from regard.attention.matrix import AttentionMatrix
@@ -24,6 +26,7 @@ class DevPoint(Record):
         bleu: BLEU, 0 to 100.
         chrf: chrF, 0 to 100.
         loss: Loss in nats per token.
+        exact: Share of translations that equal their reference, 0 to 100; None in the logs of old runs.
     """
 
     step: int
@@ -31,6 +34,7 @@ class DevPoint(Record):
     bleu: float
     chrf: float
     loss: float
+    exact: float | None = None
 
 
 class StepTime(Record):
@@ -144,6 +148,7 @@ class ComparisonReport(Record):
         test: What the test set is.
         test_pairs: Number of its pairs.
         beam_size: Beam size of all systems.
+        metric: The metric that suits the task: the first column of scores, and the curves of dev scores.
         signatures: sacreBLEU's signature of each metric.
         samples: Pairs that are shown with their translations.
         systems: The systems, in the order of their papers.
@@ -158,6 +163,7 @@ class ComparisonReport(Record):
     test: str = ""
     test_pairs: int
     beam_size: int
+    metric: Literal["BLEU", "exact match"] = "BLEU"
     signatures: dict[str, str]
     samples: tuple[Sample, ...]
     systems: tuple[ScoredSystem, ...]
@@ -167,3 +173,7 @@ class ComparisonReport(Record):
     def budget(self) -> str:
         """How long each system was trained, such as `10 minutes`; empty for finished runs."""
         return self.limit if self.minutes is None else f"{self.minutes:g} minutes"
+
+    def dev_score(self, point: DevPoint) -> float:
+        """Return the score of a checkpoint by the report's metric, 0 to 100."""
+        return point.bleu if self.metric == "BLEU" else point.exact or 0.0

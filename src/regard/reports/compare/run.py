@@ -29,9 +29,9 @@ from regard.files import write_atomic
 from regard.reports.compare.jobs import train_and_measure
 from regard.reports.compare.measure import Measurement, choose_samples
 from regard.reports.compare.page import write_page
-from regard.reports.compare.plan import ComparisonRequest, Plan, make_plan
+from regard.reports.compare.plan import ComparisonRequest, Plan, choose_metric, make_plan
 from regard.reports.compare.results import ComparisonReport, ScoredSystem
-from regard.reports.compare.seeds import summarize_seeds
+from regard.reports.compare.seeds import EXACT, summarize_seeds
 from regard.reports.compare.training import device_of
 from regard.runtime import choose_device
 
@@ -114,6 +114,7 @@ def make_report(plan: Plan, measurements: Mapping[str, Measurement]) -> Comparis
         test=test_set.name,
         test_pairs=len(test_set),
         beam_size=conditions.search.beam_size,
+        metric="exact match" if choose_metric([plan]) == EXACT else "BLEU",
         signatures={name: f"{metric.get_signature()}|bs:{SAMPLES}|seed:{SEED}" for name, metric in metrics.items()},
         samples=choose_samples(test_set),
         systems=tuple(scored),

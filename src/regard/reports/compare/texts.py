@@ -1,8 +1,8 @@
 """The texts of the report. Names in braces are filled in by `page`."""
 
-TIME_ALT = "Line chart of dev BLEU against minutes of training, one line for each system."
+TIME_ALT = "Line chart of dev scores against minutes of training, one line for each system."
 TIME_CAPTION = (
-    "Each line is the BLEU of a system on the dev set during its training. Higher and further left is better."
+    "Each line is the score of a system on the dev set during its training. Higher and further left is better."
 )
 
 LENGTH_ALT = "Line chart of test BLEU against the number of words in the source, one line for each system."

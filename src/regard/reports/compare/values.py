@@ -16,14 +16,12 @@ from rich.console import Console
 from regard.config.placeholders import Placeholders, combine_values, fill_placeholders
 from regard.console import say
 from regard.errors import ConfigError, RegardError
-from regard.evaluation.metrics import are_short
 from regard.files import write_atomic
-from regard.plugins.registry import plugin_values
 from regard.reports.compare.jobs import Results, train_and_measure
-from regard.reports.compare.plan import ComparisonRequest, Plan, make_plan
+from regard.reports.compare.plan import ComparisonRequest, Plan, choose_metric, make_plan
 from regard.reports.compare.results import ComparisonReport
 from regard.reports.compare.run import describe_machine, make_report, write_report
-from regard.reports.compare.seeds import BLEU, EXACT, split_seed, system_scores
+from regard.reports.compare.seeds import split_seed, system_scores
 from regard.reports.compare.training import device_of
 from regard.reports.compare.value_page import write_value_page
 from regard.reports.compare.value_table import ValueTable, make_rows
@@ -115,17 +113,3 @@ def _make_table(
         means=means,
         failures={name: error.message for name, error in errors.items()},
     )
-
-
-def choose_metric(plans: Sequence[Plan]) -> str:
-    """Return the metric that suits the task.
-
-    It is exact match if the recipe selects checkpoints by it, or if no reference has four words; the metric of a
-    plugin if the recipe selects by that; and BLEU otherwise.
-    """
-    selected = plans[0].systems[0].config.train.metric
-    if selected in plugin_values("metrics"):
-        return selected
-    conditions = [plan.conditions for plan in plans]
-    is_short = all(are_short(part.test_set.references, part.target_language) for part in conditions)
-    return EXACT if selected == "exact" or is_short else BLEU

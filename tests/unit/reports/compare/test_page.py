@@ -11,6 +11,7 @@ from tests.unit.reports.fake_reports import report, report_on_three, system
 from regard.errors import DataError
 from regard.evaluation.bootstrap import BootstrapInterval
 from regard.reports.compare.page import write_page
+from regard.reports.compare.results import DevPoint
 
 VOID = {"meta", "link", "img", "source"}
 NO_FIGURES: dict[str, Any] = {"curve": (), "lengths": (), "step_times": (), "attended": (None, None)}
@@ -100,6 +101,21 @@ def test_a_score_near_zero_is_not_the_best(tmp_path: Path) -> None:
     write_page(report(best, second), tmp_path / "page")
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<td class="?best"?>([\d.]+)', page) == ["30.0"]  # not 0.1 of chrF
+
+
+def test_exact_match_comes_first_if_it_suits_the_task(tmp_path: Path) -> None:
+    curve = tuple(DevPoint(step=k, minutes=k, bleu=9, chrf=9, loss=2.0, exact=10.0 * k) for k in (1, 2))
+    systems = (
+        system("cho2014", exact=0.25, bleu=9.0, p=0.01, **NO_FIGURES | {"curve": curve}),
+        system("modern", exact=0.125, **NO_FIGURES | {"curve": curve[:1]}),
+    )
+    write_page(report(*systems, metric="exact match"), tmp_path / "page")
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r"<td class=\"?best\"?>([\d.]+)", page) == ["25.0", "30.0", "50.0"]  # exact match, BLEU, chrF
+    assert "cho2014 ends highest, at 20.0 dev exact match after 2.0 minutes" in page
+    reader = Reader(page)
+    (head,) = (row for row in reader.rows if row[0] == "system" and "BLEU" in row)
+    assert head[6:10] == ["dev exact match", "exact match", "BLEU", "chrF"]
 
 
 def test_theory_is_shown_with_measurements(page: Reader) -> None:

@@ -14,12 +14,11 @@ from regard.evaluation.test_set import TestSet
 from regard.models import ARCHITECTURES
 from regard.reports.compare.jobs import Results
 from regard.reports.compare.measure import TestConditions
-from regard.reports.compare.plan import ComparisonRequest, Plan, make_plan
+from regard.reports.compare.plan import ComparisonRequest, Plan, choose_metric, make_plan
 from regard.reports.compare.results import ComparisonReport
 from regard.reports.compare.systems import ComparedSystem
 from regard.reports.compare.value_page import write_value_page
 from regard.reports.compare.value_table import ValueTable, make_rows
-from regard.reports.compare.values import choose_metric
 
 Scores = dict[str, tuple[float, ...]]
 
