@@ -49,6 +49,15 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Use one thread: several divide PyTorch's products by the number of rows, and round differently."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def no_plugins() -> Iterator[None]:
     """Start without plugins, as a new process does, and unload those that a test has loaded."""
     with mock.patch.dict(LOADED, clear=True):

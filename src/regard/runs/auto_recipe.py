@@ -143,7 +143,7 @@ def build_recipe(
     tokenizer, tokenizer_reason = tokenizer_choice or _choose_tokenizer(inputs, override_values)
     if tokenizer.kind == "character" and "max_length" not in data.model_fields_set:
         data = data.model_copy(update={"max_length": CHARACTER_MAX_LENGTH})
-    model, model_reason = choose_model(inputs, override_values)
+    model, _ = choose_model(inputs, override_values)
     augmentation = AugmentationConfig() if inputs.columns else _choose_augmentation(data, tokenizer)
     draft = RunConfig(data=data, tokenizer=tokenizer, model=model, augmentation=augmentation)
     draft = override_config(draft, overrides, ARCHITECTURES)

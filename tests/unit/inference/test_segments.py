@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, Unpack
 
 import pytest
-import torch
 from tests.unit.serving.runs import make_run, sentences
 
 import regard.inference.batch_search
@@ -21,12 +20,7 @@ from regard.inference.translator import Constraints, TranslateOptions, Translato
 SEVERAL = "One two. Six ten.  Four five.\tNine."
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def describe_quality_by_time(report: ComparisonReport) -> str:
     best, end = ranked[0], ranked[0].curve[-1]
     metric, highest = report.metric, report.dev_score(end)
     if highest < MIN_SCORE:
-        return f"No system translates yet: the highest dev {metric} is {highest:.1f}."
+        return f"The scores are too low to compare: the highest dev {metric} is {highest:.1f}."
     if len(ranked) == 1:
         start = best.curve[0]
         return (

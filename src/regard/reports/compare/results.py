@@ -80,6 +80,11 @@ class SystemResults(Record):
     translations: tuple[str, ...]
     attended: tuple[AttentionMatrix | None, ...]
 
+    @property
+    def has_dev_exact(self) -> bool:
+        """Return whether all dev scores have exact match; those in the logs of old runs do not."""
+        return all(point.exact is not None for point in self.curve)
+
 
 class ScoredSystem(SystemResults):
     """One system, with test scores that are compared with those of the others.

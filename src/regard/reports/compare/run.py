@@ -114,7 +114,9 @@ def make_report(plan: Plan, measurements: Mapping[str, Measurement]) -> Comparis
         test=test_set.name,
         test_pairs=len(test_set),
         beam_size=conditions.search.beam_size,
-        metric="exact match" if choose_metric([plan]) == EXACT else "BLEU",
+        metric="exact match"
+        if choose_metric([plan]) == EXACT and all(system.has_dev_exact for system in scored)
+        else "BLEU",
         signatures={name: f"{metric.get_signature()}|bs:{SAMPLES}|seed:{SEED}" for name, metric in metrics.items()},
         samples=choose_samples(test_set),
         systems=tuple(scored),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -105,18 +105,10 @@ def test_results_are_as_pytorchs(name: str) -> None:
     assert (calls > 0, other_calls) == (True, 0)
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Several threads divide PyTorch's own products by the number of rows, and round differently."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.usefixtures("one_thread")
 @torch.inference_mode()
-def test_a_row_is_the_same_bit_for_bit_in_every_batch(name: str, one_thread: None) -> None:
+def test_a_row_is_the_same_bit_for_bit_in_every_batch(name: str) -> None:
     layer, x = layer_of(name), values(7, 5, SIZE)
     together = layer(x)
     for row in range(7):

@@ -45,9 +45,15 @@ def test_final_scores_are_described() -> None:
     assert describe_quality_by_time(report(system("modern", curve=()))) == "No system has dev scores."
 
 
+def test_logs_of_old_runs_have_no_exact_match() -> None:
+    point = DevPoint(step=1, minutes=2, bleu=7, chrf=1, loss=1)
+    new = point.model_copy(update={"exact": 0.0})
+    assert [system("modern", curve=curve).has_dev_exact for curve in ((), (new,), (new, point))] == [True, True, False]
+
+
 def test_scores_near_zero_are_not_compared() -> None:
     assert describe_quality_by_time(report(system("cho2014", bleu=0.1), system("modern", bleu=0.2))) == (
-        "No system translates yet: the highest dev BLEU is 0.2."
+        "The scores are too low to compare: the highest dev BLEU is 0.2."
     )
 
 
