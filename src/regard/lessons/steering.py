@@ -83,7 +83,7 @@ def steer(steering: Steering) -> Iterator[None]:
         weights = steering.change(attention_weights(queries, keys, memory.mask))  # (N, H, T, S)
         if (recorder := active_recorder()) is not None:
             recorder.source_attention.append(weights)
-        memory.weights = weights if memory.with_weights else None
+        memory.weights = weights if memory.with_weights or memory.with_first_head else None
         values = values.repeat_interleave(queries.size(2) // values.size(2), 2)
         return (weights @ values.transpose(1, 2)).transpose(1, 2).flatten(2)
 

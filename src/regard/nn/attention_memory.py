@@ -124,7 +124,8 @@ class KeysValues(PerSource):
 class SourceMemory:
     """The source, as the keys and values of one decoder layer."""
 
-    weights: Tensor | None = None  # (N, H, T, S) of the last `attend`, if they were asked for
+    weights: Tensor | None = None  # (N, H, T, S) of the last `attend`, or (N, 1, T, S), if they were asked for
+    with_first_head = False  # store the weights of the first head, which a decoder copies by
 
     def attend(self, queries: Tensor) -> Tensor:
         """Attend from queries (N, T, H, W) of target positions to the source: (N, T, H x W)."""
@@ -149,19 +150,19 @@ class PaddedSource(SourceMemory):
         if (recorder := active_recorder()) is not None:
             recorder.source_attention.append(attention_weights(queries, keys, self.mask))
         if not self.with_weights:
+            if self.with_first_head:
+                self.weigh_first_head(queries[:, :, :1])
             return attend(queries, keys, values, mask=self.mask)
         output, self.weights = attend_with_weights(queries, keys, values, self.mask)
         return output
 
+    def weigh_first_head(self, queries: Tensor) -> None:
+        """Store the weights (N, 1, T, S) of the first head, of its queries (N, T, 1, W)."""
+        self.weights = attention_weights(queries, self.projected.keys[:, :, :1], self.mask)
+
 
 class PackedSource(SourceMemory):
-    """Packed sources of packed targets: N is 1.
-
-    Attributes:
-        with_weights: Store the attention weights of the first head, unpacked, in `weights`: (B, 1, T, S).
-    """
-
-    with_weights = False
+    """Packed sources of packed targets: N is 1. The weights of the first head are unpacked: (B, 1, T, S)."""
 
     def __init__(self, projected: KeysValues, target: Packing, source: Packing) -> None:
         self.projected, self.target, self.source = projected, target, source
@@ -169,7 +170,7 @@ class PackedSource(SourceMemory):
     def attend(self, queries: Tensor) -> Tensor:
         """Attend to the source of the same pair."""
         keys, values = self.projected.keys, self.projected.values
-        if self.with_weights:
+        if self.with_first_head:
             first_query = self.target.unpack(queries[:, :, 0]).unsqueeze(2)  # (B, T, 1, W)
             first_key = self.source.unpack(keys[:, :, 0]).unsqueeze(2)  # (B, S, 1, W)
             self.weights = attention_weights(first_query, first_key, self.source.mask)

@@ -230,9 +230,9 @@ class ProjectedSource(PerSource):
     copied: CopySource | None = None
 
     def memories(self, *, with_weights: bool) -> list[PaddedSource]:
-        """Return a memory for each layer. That of the last one has weights if the decoder copies."""
+        """Return a memory for each layer. That of the last one has the weights of a head if the decoder copies."""
         memories = [PaddedSource(projected, self.mask, with_weights=with_weights) for projected in self.layers]
-        memories[-1].with_weights = with_weights or self.copied is not None
+        memories[-1].with_first_head = self.copied is not None
         return memories
 
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from regard.contract import Search
+from regard.nn.attention_memory import PaddedSource
+from regard.nn.copying import CopySource
 from regard.nn.kernels import native, operations
 from regard.nn.kernels.linear import LinearFloat32, LinearInt8
 from regard.nn.kv_cache import SPARE_STEPS, LayerCache, TransformerState
@@ -32,6 +34,9 @@ class NativeDecoder:
         positions: Returns a table with at least this many positions, (T, D), which are added; None: there are none.
         layers: The program of its layers.
         output: The output layer.
+        copying_readout: What computes the logits instead if the decoder copies: the features (B, T, D), the embedded
+            target (B, T, D), the last layer's source with the weights of its first head, and what is copied to logits
+            (B, T, V).
     """
 
     table: Tensor
@@ -39,6 +44,7 @@ class NativeDecoder:
     positions: Callable[[int], Tensor] | None
     layers: StepProgram
     output: LinearInt8 | LinearFloat32
+    copying_readout: Callable[[Tensor, Tensor, PaddedSource, CopySource | None], Tensor] | None = None
 
     @property
     def is_supported(self) -> bool:
@@ -85,7 +91,7 @@ class NativeSearch(Search):
         self._parents = None
         self._written += self._rows_per_sentence
         self._length += 1
-        return self._logits
+        return self._logits if self._queries is None else self._copying_logits(self._queries)
 
     def select(self, rows: Tensor, sentences: Tensor | None = None) -> None:
         """Select rows and sentences, as `State.select` does."""
@@ -93,6 +99,14 @@ class NativeSearch(Search):
             self._parents = rows.contiguous()
         else:
             self._load(self._read().select(rows, sentences))
+
+    def _copying_logits(self, queries: Tensor) -> Tensor:
+        """Return the logits (N, V) of a decoder that copies, after a native step with these queries (B, T, 1, W)."""
+        assert self._decoder.copying_readout is not None
+        last = PaddedSource(self._source.layers[-1], self._source.mask)
+        last.weigh_first_head(queries)
+        logits = self._decoder.copying_readout(self._features, self._embedded, last, self._source.copied)
+        return logits.flatten(0, 1)
 
     def _load_positions(self) -> None:
         """Point to tables that have the next position."""
@@ -121,12 +135,22 @@ class NativeSearch(Search):
         self._visible = [torch.empty(rows * self._capacity, dtype=torch.bool) for _ in range(2)]
         self._visible[0][: state.visible.numel()] = state.visible.flatten()
         self._logits = torch.empty(rows, self._decoder.output.outputs)
+        self._load_copying(sentences)
         self._mask = state.source.mask.contiguous()
         self._search.layers, self._search.num_layers = ctypes.addressof(self._layers), len(self._layers)
         self._search.rows, self._search.sentences, self._search.position = rows, sentences, state.length
         self._search.visible, self._search.spare = (part.data_ptr() for part in self._visible)
         self._search.source_mask, self._search.source_slots = self._mask.data_ptr(), self._mask.size(1)
         self._parents = None
+
+    def _load_copying(self, sentences: int) -> None:
+        """Set where native steps leave what a decoder that copies needs."""
+        self._queries = self._decoder.layers.empty_queries(sentences, self._rows_per_sentence)
+        if self._queries is not None:
+            shape = sentences, self._rows_per_sentence, self._decoder.layers.width
+            self._embedded, self._features = torch.empty(shape), torch.empty(shape)
+            places = self._embedded.data_ptr(), self._queries.data_ptr(), self._features.data_ptr()
+            self._search.embedded, self._search.queries, self._search.features = places
 
     def _read(self) -> TransformerState:
         """Return the state that the native search has reached."""

@@ -30,6 +30,7 @@ from regard.nn.kernels.operations import (
     ATTEND_TARGET,
     LINEAR_FLOAT32,
     ROTATE,
+    STORE_QUERIES,
     Batch,
     Input,
     Layer,
@@ -80,6 +81,7 @@ class StepProgram:
         self._largest = max((operation.width * operation.outputs for operation in linear), default=0)  # weight
         self._constants = constants
         self.rotations = rotations
+        self._query_widths = [operation.width for operation in operations if operation.kind == STORE_QUERIES]
 
     @property
     def address(self) -> int:
@@ -90,6 +92,10 @@ class StepProgram:
     def count(self) -> int:
         """The number of operations."""
         return len(self._operations)
+
+    def empty_queries(self, sentences: int, rows: int) -> Tensor | None:
+        """Return space for the queries (B, T, 1, W) of the first head, which a decoder copies by; None: it does not."""
+        return torch.empty(sentences, rows, 1, self._query_widths[0]) if self._query_widths else None
 
     def __deepcopy__(self, memo: object) -> None:
         return None  # the copy's weights may be changed
@@ -123,12 +129,15 @@ class StepProgram:
             return None
         finally:
             native.call_listener.reset(token)
-        expected_states = [target.state for target in targets]
+        expected_states, expected_weights = [target.state for target in targets], sources[-1].weights
         for target, state in zip(targets, states, strict=True):
             state.rewind()  # the program writes the same slots
             target.state = state
         actual = [program.run(x, targets, sources), *_hidden([target.state for target in targets])]
         is_equal = all(map(torch.equal, actual, [expected, *_hidden(expected_states)]))
+        weights = sources[-1].weights
+        if expected_weights is not None and weights is not None:
+            is_equal &= weights.equal(expected_weights)
         return program if is_equal else None
 
     def is_fastest(self, rows: int) -> bool:
@@ -160,12 +169,16 @@ class StepProgram:
         table = None if self.rotations is None else self.rotations(position + 1)
         batch = (Batch * 1)(Batch(sentences * rows, sentences, pointer, mask.data_ptr(), mask.size(1), position))
         batch[0].rotations = None if table is None else table.data_ptr()
+        queries = self.empty_queries(sentences, rows)
+        batch[0].queries = None if queries is None else queries.data_ptr()
         self._kernels.decoder_step(
             *(self._operations, len(self._operations), layers, batch),
             *(x.data_ptr(), out.data_ptr(), self.width, self.floats),
         )
         for target, state in zip(targets, states, strict=True):
             target.state = state.extend(rows)
+        if queries is not None:
+            sources[-1].weigh_first_head(queries)
         return out
 
     @staticmethod
@@ -307,5 +320,7 @@ class _RecordedSource(SourceMemory):
         _check_heads(keys)
         output = self._source.attend(queries)
         self._recorder.layer = self._layer
+        if self._source.with_first_head:
+            self._recorder.record(KernelCall(STORE_QUERIES, (queries,), queries.new_empty(*queries.shape[:2], 0)))
         self._recorder.record(KernelCall(ATTEND_SOURCE, (queries,), output, groups=keys.size(2)))
         return output

@@ -19,11 +19,12 @@ from regard.nn.attention_memory import (
     PackedSequence,
     PackedSource,
     PaddedSequence,
+    PaddedSource,
     SequenceMemory,
     SourceMemory,
 )
 from regard.nn.attention_recorder import active_recorder
-from regard.nn.copying import CopyingDecoder, CopySource
+from regard.nn.copying import CopyingDecoder, CopyingOutput, CopySource
 from regard.nn.embedding import ScaledEmbedding
 from regard.nn.int8 import NativeLinear
 from regard.nn.kernels import native
@@ -154,11 +155,8 @@ class TransformerDecoder(CopyingDecoder[TransformerState]):
             self.enable_copying(features_size=size, context_size=size, state_size=size, word_size=size)
 
     def record_step(self, memory: Memory) -> None:
-        """Record a step for frozen weights, if native kernels compute all of it, with an encoder's output as source.
-
-        They compute no attention weights, which copying needs.
-        """
-        if not native.supports_inference(memory.values) or self.copy_gate is not None:
+        """Record a step for frozen weights, if native kernels compute all of it, with an encoder's output as source."""
+        if not native.supports_inference(memory.values):
             return
         sentences, size = len(memory.mask), self.embedding.table.embedding_dim
         draw, state = torch.Generator().manual_seed(1), self.init_state(memory)
@@ -180,11 +178,15 @@ class TransformerDecoder(CopyingDecoder[TransformerState]):
         return decoder.start_search(self.init_state(memory))
 
     def _native_decoder(self) -> NativeDecoder | None:
-        embedding, output = self.embedding, self.output
+        embedding = self.embedding
+        output = self.output.linear if isinstance(self.output, CopyingOutput) else self.output
         if self.step_program is None or self.bias is not None or not isinstance(output, (NativeLinear, PackedLinear)):
             return None
         positions = None if embedding.positions is None else embedding.positions.table_to
-        decoder = NativeDecoder(embedding.table.weight, embedding.scale, positions, self.step_program, output.kernel)
+        readout = None if self.copy_gate is None else self._copying_readout
+        decoder = NativeDecoder(
+            embedding.table.weight, embedding.scale, positions, self.step_program, output.kernel, readout
+        )
         return decoder if decoder.is_supported else None
 
     def init_state(self, memory: Memory) -> TransformerState:
@@ -224,7 +226,7 @@ class TransformerDecoder(CopyingDecoder[TransformerState]):
             packed = [
                 PackedSource(projected, target, source) for projected in self._project(source.pack(memory.values))
             ]
-            packed[-1].with_weights = copied is not None
+            packed[-1].with_first_head = copied is not None
             features = self._run(target.pack(x), [PackedSequence(target, causal=True)] * len(self.layers), packed)
             return DecoderOutput(self._with_copying(target.unpack(features), x, packed, copied))
         sources = ProjectedSource(memory.mask, self._project(memory.values), copied).memories(
@@ -238,10 +240,14 @@ class TransformerDecoder(CopyingDecoder[TransformerState]):
         self, features: Tensor, x: Tensor, sources: Sequence[SourceMemory], copied: CopySource | None
     ) -> Tensor:
         """Extend features (B, T, D) of the embedded target x (B, T, D) if the decoder copies."""
-        weights = sources[-1].weights  # (B, H, T, S)
+        weights = sources[-1].weights  # (B, H or 1, T, S)
         if copied is None or weights is None:
             return features
         return self.with_copying(features, weights[:, 0], features, x, copied)
+
+    def _copying_readout(self, features: Tensor, x: Tensor, last: PaddedSource, copied: CopySource | None) -> Tensor:
+        """Return the logits (B, T, V) of features (B, T, D) and the embedded target of a decoder that copies."""
+        return self.readout(self._with_copying(features, x, [last], copied))
 
     def readout(self, features: Tensor) -> Tensor:
         """Return the logits (..., V) of features (..., D)."""

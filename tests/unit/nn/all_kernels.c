@@ -93,33 +93,37 @@ static void float32(int rows, int inputs, int outputs)
     print("linear_float32", out, rows * outputs);
 }
 
-/* A step of four rows of two sentences: attention to the target and to the source, and a norm; alone, and between an embedding
- * and an output layer. */
+/* A step of four rows of two sentences: attention to the target and to the source, whose queries are stored, and a norm; alone,
+ * between an embedding and an output layer, and with what a decoder that copies needs. */
 static void step(float *x, float *gain)
 {
-    float *keys = values(128, 11, 1), *own = values(128, 12, 1), *source = values(192, 13, 1), *out = values(128, 14, 1);
+    float stored[64], embedded[128], features[128], *keys = values(128, 11, 1), *own = values(128, 12, 1), *source = values(192, 13, 1), *out = values(128, 14, 1);
     uint8_t mask[] = {1, 1, 1, 1, 1, 0};
     Layer layer = {keys, own, 2, source, source + 96, 48, 16, 48, 16};
-    Batch batch = {4, 2, 0, mask, 3};
+    Batch batch = {4, 2, 0, mask, 3, .queries = stored};
     Operation operations[] = {
         {.kind = ATTEND_TARGET, .inputs = {{0, 32, 0}, {0, 32, 0}, {0, 32, 16}}, .out = 32, .width = 16, .heads = 2, .groups = 1},
+        {.kind = STORE_QUERIES, .inputs = {{32, 32, 0}}, .width = 16, .heads = 2, .groups = 1},
         {.kind = ATTEND_SOURCE, .inputs = {{32, 32, 0}}, .out = 64, .width = 16, .heads = 2, .groups = 1},
         {.kind = ADD_NORM, .inputs = {{0, 32, 0}, {64, 32, 0}}, .out = 32, .width = 32, .constants = {gain, gain + 32}, .number = 1e-5f},
     };
-    KERNEL(decoder_step)(operations, 3, &layer, &batch, x, out, 32, 96);
-    print("decoder_step", out, 128), print("cache", keys, 128);
+    KERNEL(decoder_step)(operations, 4, &layer, &batch, x, out, 32, 96);
+    print("decoder_step", out, 128), print("cache", keys, 128), print("stored_queries", stored, 64);
     int8_t weights[48 * 32];
     int32_t shift[48] = {0};
     float scales[48], bias[48] = {0}, *logits = values(80, 15, 1);
     for (int at = 0; at < 48 * 32; at++) weights[at] = 1;
     for (int at = 0; at < 48; at++) shift[at] = -128 * 32, scales[at] = at;
     Operation output = {.kind = LINEAR_INT8, .width = 32, .outputs = 20, .constants = {weights, shift, scales, bias}, .number = -INFINITY};
-    Decoder decoder = {x, gain, 3, 32, 20, operations, 3, 96, &output};
+    Decoder decoder = {x, gain, 3, 32, 20, operations, 4, 96, &output};
     uint8_t before[] = {1, 0, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0}, after[16];
-    Search search = {&layer, 1, 4, 2, 3, before, after, mask, 3};
+    Search search = {&layer, 1, 4, 2, 3, before, after, mask, 3, .queries = stored};
     int64_t tokens[] = {1, 0, 2, 2}, parents[] = {1, 1, 2, 3};
     KERNEL(decoder_logits)(&decoder, &search, tokens, parents, logits);
     print("decoder_logits", logits, 80);
+    layer.written = 2, search = (Search){&layer, 1, 4, 2, 3, before, after, mask, 3, embedded, stored, features};
+    KERNEL(decoder_logits)(&decoder, &search, tokens, parents, 0);
+    print("embedded", embedded, 128), print("again", stored, 64), print("features", features, 128);
 }
 
 /* A step of a beam of two for two sentences. */

@@ -45,6 +45,9 @@ MODELS: dict[str, Callable[[], Seq2Seq]] = {
     "modern": modern_model,
     "modern with grouped heads": lambda: modern_model(num_kv_heads=2),
     "modern with an SSRU": lambda: modern_model(decoder="ssru"),
+    "modern with copying": lambda: modern_model(copy_attention=True),
+    "modern with copying and an SSRU": lambda: modern_model(copy_attention=True, decoder="ssru"),
+    "transformer2017 with copying": lambda: model(copy_attention=True),
 }
 
 

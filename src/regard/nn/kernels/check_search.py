@@ -22,6 +22,7 @@ from regard.nn.kernels.operations import (
     NORM,
     ROTATE,
     SSRU,
+    STORE_QUERIES,
     Batch,
     Beam,
     Decoder,
@@ -179,6 +180,7 @@ class _Step:
         self.mask = np.array([[1, 1, 1], [1, 1, 0]], np.bool_)
         self.gain, self.bias, self.out = sine_values(32, seed=7) + 2, sine_values(32, seed=8), blank(4, 32)
         self.rotations, self.state = sine_values(8, 16, seed=9), sine_values(4, 32, seed=10)
+        self.stored = blank(4, 16)  # queries of the first head
         self.constants = self.constants_of(kernels, self.weights)
 
     def constants_of(self, kernels: Kernels, weights: NDArray[np.int8]) -> tuple[NDArray[Any], ...]:
@@ -192,10 +194,11 @@ class _Step:
         x, keys, values = Input(0, 32, 0), Input(32, 32, 0), Input(32, 32, 16)
         queries, target, source, normed, gated, again, recurrent = (Input(start, 32, 0) for start in range(64, 288, 32))
         wide, heads = {"width": 32, "outputs": 32}, {"width": 16, "outputs": 32, "heads": 2, "groups": 1}
-        operations = (Operation * 9)(
+        operations = (Operation * 10)(
             Operation(self.linear, inputs=(x,), out=keys.start, number=-np.inf, **wide),
             Operation(ROTATE, inputs=(x,), out=queries.start, **heads),
             Operation(ATTEND_TARGET, inputs=(queries, keys, values), out=target.start, **heads),
+            Operation(STORE_QUERIES, inputs=(target,), **heads),
             Operation(ATTEND_SOURCE, inputs=(target,), out=source.start, **heads),
             Operation(ADD_NORM, inputs=(x, source), out=normed.start, number=1e-5, **wide),
             Operation(GATED, inputs=(normed, x), out=gated.start, **wide),
@@ -204,8 +207,8 @@ class _Step:
             Operation(ADD, inputs=(recurrent, normed), out=288, **wide),
         )
         operations[0].constants[: len(self.constants)] = addresses(*self.constants)
-        operations[4].constants[:2] = addresses(self.gain, self.bias)
-        operations[6].constants[:1] = addresses(self.gain)
+        operations[5].constants[:2] = addresses(self.gain, self.bias)
+        operations[7].constants[:1] = addresses(self.gain)
         return operations
 
     def layers(self) -> Any:
@@ -214,9 +217,11 @@ class _Step:
         return (Layer * 1)(Layer(*arrays[0], 2, *arrays[1], 48, 16, 48, 16, *arrays[2]))
 
     def run(self, kernels: Kernels) -> None:
-        rows = Batch(4, 2, *addresses(self.visible, self.mask), 3, self.position, *addresses(self.rotations))
+        rows = Batch(
+            4, 2, *addresses(self.visible, self.mask), 3, self.position, *addresses(self.rotations, self.stored)
+        )
         pointers = addresses(self.x, self.out)
-        kernels.decoder_step(self.operations(), 9, self.layers(), (Batch * 1)(rows), *pointers, 32, self.floats)
+        kernels.decoder_step(self.operations(), 10, self.layers(), (Batch * 1)(rows), *pointers, 32, self.floats)
 
     def exact(self) -> Doubles:
         """Return the output."""
@@ -226,6 +231,7 @@ class _Step:
         keys, values = (np.concatenate((cache[:2].transpose(1, 0, 2), new), 1) for cache, new in sides)
         queries = rotated(x, self.rotations[self.position])
         target = _attend_by_heads(queries, keys, values, self.visible.reshape(2, 2, 4))
+        self.queries = target.reshape(4, 32)[:, :16]
         source = _attend_by_heads(target, self.sources[0], self.sources[1], self.mask[:, None])
         flat = self.x.astype(np.float64)
         normed = standardized(flat + source.reshape(4, 32)) * self.gain + self.bias
@@ -248,16 +254,20 @@ def _decoder_step(kernels: Kernels) -> bool:
     for step in (_Step(kernels, LINEAR_INT8), _Step(kernels, LINEAR_FLOAT32)):
         exact = step.exact()
         step.run(kernels)
-        if not (is_near(step.out, exact) and is_near(step.state, step.next_state)):
+        actual = (step.out, exact), (step.state, step.next_state), (step.stored, step.queries)
+        if not all(is_near(*pair) for pair in actual):
             return False
     return True
 
 
 def _decoder_logits(kernels: Kernels) -> bool:
-    return all(_has_right_logits(kernels, _Step(kernels, linear)) for linear in (LINEAR_INT8, LINEAR_FLOAT32))
+    kinds = (LINEAR_INT8, LINEAR_FLOAT32)
+    return all(
+        _has_right_logits(kernels, _Step(kernels, linear), copies) for linear in kinds for copies in (False, True)
+    )
 
 
-def _has_right_logits(kernels: Kernels, step: _Step) -> bool:
+def _has_right_logits(kernels: Kernels, step: _Step, copies: bool) -> bool:
     position = step.position
     table, positions = sine_values(6, 32, seed=3), sine_values(8, 32, seed=4)
     tokens = np.array([5, 0, 2, 2])
@@ -269,20 +279,25 @@ def _has_right_logits(kernels: Kernels, step: _Step) -> bool:
     operations, layers, constants = step.operations(), step.layers(), step.constants_of(kernels, step.weights[:20])
     output = Operation(step.linear, width=32, outputs=20, number=-np.inf)
     output.constants[: len(constants)] = addresses(*constants)
-    pointers = ctypes.addressof(operations), 9, step.floats, ctypes.addressof(output), *addresses(step.rotations)
+    pointers = ctypes.addressof(operations), 10, step.floats, ctypes.addressof(output), *addresses(step.rotations)
     decoder = Decoder(*addresses(table, positions), 2.0, 32, 20, *pointers)
     features = step.exact()  # which the kernel rounds to bytes
     step.state[:] = step.state[parents]
     visible = np.zeros((4, 4), np.bool_)
     visible.flat[:8] = before.flat
     search = Search(ctypes.addressof(layers), 1, 4, 2, position, *addresses(visible, spare, step.mask), 3)
-    logits = blank(4, 20)
+    search.queries, embedded, logits = step.stored.ctypes.data, blank(4, 32), blank(4, 20)
+    if copies:
+        search.embedded, search.features = addresses(embedded, step.out)
     inputs = ctypes.addressof(decoder), ctypes.addressof(search), *addresses(tokens, parents, logits)
     kernels.decoder_logits(*inputs)
     is_extended = search.visible == spare.ctypes.data and (spare == step.visible).all()
-    exact = features @ (0.01 * step.weights[:20].T.astype(np.float64))
-    is_close = np.abs(logits - exact).max() <= 0.01 * np.abs(exact).max()
-    is_close &= is_near(step.state, step.next_state)
+    is_close = is_near(step.state, step.next_state) and is_near(step.stored, step.queries)
+    if copies:
+        is_close = is_close and is_near(step.out, features) and np.array_equal(embedded, step.x)
+    else:
+        exact = features @ (0.01 * step.weights[:20].T.astype(np.float64))
+        is_close = is_close and np.abs(logits - exact).max() <= 0.01 * np.abs(exact).max()
     return bool(is_extended and is_close) and (search.position, layers[0].written) == (8, 4)
 
 

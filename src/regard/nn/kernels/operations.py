@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 from typing import Any, ClassVar
 
-LINEAR_INT8, LINEAR_FLOAT32, ADD_NORM, NORM, ADD, ROTATE, GATED, SSRU, ATTEND_TARGET, ATTEND_SOURCE = range(10)
+LINEAR_INT8, LINEAR_FLOAT32, ADD_NORM, NORM, ADD, ROTATE, GATED, SSRU, ATTEND_TARGET, ATTEND_SOURCE, STORE_QUERIES = (
+    range(11)
+)
 """The kinds of operations."""
 
 _Fields = list[tuple[str, Any]]
@@ -63,6 +65,7 @@ class Batch(ctypes.Structure):
         ("source_slots", _NUMBER),
         ("position", _NUMBER),
         ("rotations", _POINTER),
+        ("queries", _POINTER),
     ]
 
 
@@ -96,6 +99,9 @@ class Search(ctypes.Structure):
         ("spare", _POINTER),
         ("source_mask", _POINTER),
         ("source_slots", _NUMBER),
+        ("embedded", _POINTER),
+        ("queries", _POINTER),
+        ("features", _POINTER),
     ]
 
 

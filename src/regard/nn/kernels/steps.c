@@ -55,6 +55,13 @@ static int attend_source(const Operation *operation, const Layer *layer, const B
                           batch->source_slots, 0);
 }
 
+/* Store the queries of the first head. */
+static void store_queries(const Operation *operation, const Batch *batch, const float *queries)
+{
+    for (int64_t row = 0; row < batch->rows; row++)
+        memcpy(batch->queries + row * operation->width, queries + row * operation->inputs[0].step, operation->width * sizeof *queries);
+}
+
 static int linear(const Operation *operation, const float *x, float *out, int64_t rows)
 {
     const void *const *constants = operation->constants;
@@ -92,6 +99,9 @@ static int run(const Operation *operation, const Layer *layers, const Batch *bat
         return 0;
     case SSRU:
         KERNEL(ssru)(x, y, layers[operation->layer].state, out, rows, 1, width);
+        return 0;
+    case STORE_QUERIES:
+        store_queries(operation, batch, x);
         return 0;
     case ATTEND_TARGET:
         return attend_target(operation, layers + operation->layer, batch, workspace);
@@ -161,7 +171,7 @@ static void embed(const Decoder *decoder, int64_t token, int64_t position, float
 }
 
 /* Feed a token to each row, after row r took over the state of row parents[r] of its sentence (null: none did), and store the
- * logits (rows, vocabulary) of the next tokens. There must be space for the new slots. Return 1 if out of memory. */
+ * logits (rows, vocabulary) of the next tokens, or what a decoder that copies needs instead. There must be space for the new slots. Return 1 if out of memory. */
 int EXPORT(decoder_logits)(const Decoder *decoder, Search *search, const int64_t *tokens, const int64_t *parents, float *logits)
 {
     int64_t each = search->rows / search->sentences, slots = search->layers->written;
@@ -171,11 +181,16 @@ int EXPORT(decoder_logits)(const Decoder *decoder, Search *search, const int64_t
     if (parents && reorder_states(search, parents, decoder->width)) return free(workspace), 1;
     int sees_all = slots + each == search->position + 1; /* a single row per sentence, never reordered */
     Batch batch = {search->rows, search->sentences, sees_all ? 0 : search->visible, search->source_mask, search->source_slots,
-                   search->position, decoder->rotations};
+                   search->position, decoder->rotations, search->queries};
+    int64_t size = search->rows * decoder->width * sizeof *workspace;
     for (int64_t row = 0; row < search->rows; row++) embed(decoder, tokens[row], search->position, workspace + row * decoder->width);
+    if (search->embedded) memcpy(search->embedded, workspace, size);
     int failed = run_all(decoder->operations, decoder->count, search->layers, &batch, workspace);
     const float *features = workspace + decoder->operations[decoder->count - 1].out * search->rows;
-    failed = failed || linear(decoder->output, features, logits, search->rows);
+    if (!failed && search->features)
+        memcpy(search->features, features, size);
+    else
+        failed = failed || linear(decoder->output, features, logits, search->rows);
     free(workspace);
     search->position++;
     for (int64_t layer = 0; layer < search->num_layers; layer++) search->layers[layer].written += each;

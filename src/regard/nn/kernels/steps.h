@@ -1,7 +1,7 @@
 /* What the programs of steps.c consist of, and the state of the beam in search.c. operations.py has the same structs. */
 #include <stdint.h>
 
-enum { LINEAR_INT8, LINEAR_FLOAT32, ADD_NORM, NORM, ADD, ROTATE, GATED, SSRU, ATTEND_TARGET, ATTEND_SOURCE };
+enum { LINEAR_INT8, LINEAR_FLOAT32, ADD_NORM, NORM, ADD, ROTATE, GATED, SSRU, ATTEND_TARGET, ATTEND_SOURCE, STORE_QUERIES };
 
 typedef struct {
     int64_t start, step, offset; /* row r of an input is at start * rows + r * step + offset */
@@ -10,7 +10,7 @@ typedef struct {
 typedef struct {
     int64_t kind;
     int64_t layer;                /* of attention and of an SSRU */
-    Input inputs[3];              /* x; x and y; queries, keys and values; queries; gate and input; forget and input.
+    Input inputs[3];              /* x; x and y; queries, keys and values; queries; gate and input; forget and input; queries.
                                    * All but keys and values are contiguous. */
     int64_t out;                  /* where the output starts */
     int64_t width, outputs;       /* of an input row and an output row; for attention and rotation: of a head */
@@ -47,6 +47,9 @@ typedef struct {
     uint8_t *visible, *spare;     /* (rows, slots) the slots that each row sees; as much space */
     const uint8_t *source_mask;   /* (sentences, source_slots) */
     int64_t source_slots;
+    /* For a decoder that copies, otherwise null: space for what the layers read, (rows, width), the queries that they store,
+     * and what they return, (rows, width). The logits are not computed then. */
+    float *embedded, *queries, *features;
 } Search;
 
 /* The rows of a step. */
@@ -57,6 +60,7 @@ typedef struct {
     int64_t source_slots;
     int64_t position;
     const float *rotations;       /* (positions, head width / 2, 2) cosines and sines, for rotary positions; null: none */
+    float *queries;               /* (rows, width) the queries of the first head that STORE_QUERIES stores */
 } Batch;
 
 /* The state of a beam search over `sentences` with `size` prefixes and hypotheses each.
