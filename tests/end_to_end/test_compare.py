@@ -99,7 +99,8 @@ def test_a_system_has_all_results(compared: tuple[Path, Finished], files: Files,
     assert sum(length_bin.sentences for length_bin in system.lengths) == 100
     assert all(first.longest < second.shortest for first, second in pairwise(system.lengths))
     assert [step.length for step in system.step_times] == [8, 16, 32]
-    for score in (system.bleu, system.chrf):
+    assert system.exact_interval.value == system.exact
+    for score in (system.bleu, system.chrf, system.exact_interval):
         assert score.low <= score.value <= score.high
     hypotheses = [best.text for best in model.translate(files.test, beam_size=4)]
     assert system.exact == sum(map(str.__eq__, hypotheses, [line[::-1] for line in files.test])) / 100

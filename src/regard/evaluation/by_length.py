@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sacrebleu.metrics.chrf import CHRF
 
 from regard.errors import DataError
-from regard.evaluation.metrics import bleu_metric
+from regard.evaluation.metrics import bleu_metric, exact_match
 
 WIDTHS = (1, 2, 5, 10, 20, 50, 100)  # candidate widths of a bin, in words
 MAX_BINS = 8
@@ -18,13 +18,23 @@ MIN_SENTENCES = 20  # in a bin: with fewer, BLEU is mostly chance
 
 @dataclass(frozen=True)
 class LengthBin:
-    """Corpus scores (0 to 100) of the sentences whose source has `shortest` to `longest` words, both inclusive."""
+    """Scores of the sentences whose source has `shortest` to `longest` words, both inclusive.
+
+    Attributes:
+        shortest: The fewest words of a source.
+        longest: The most words of a source.
+        sentences: Number of sentences.
+        bleu: BLEU, 0 to 100.
+        chrf: chrF, 0 to 100.
+        exact: Share of hypotheses that equal their reference, 0 to 1.
+    """
 
     shortest: int
     longest: int
     sentences: int
     bleu: float
     chrf: float
+    exact: float
 
     @property
     def label(self) -> str:
@@ -43,7 +53,7 @@ def by_length(
     tokenized: bool = False,
     min_sentences: int = MIN_SENTENCES,
 ) -> list[LengthBin]:
-    """Return BLEU and chrF of the sentences in each bin of source length, shortest first.
+    """Return the scores of the sentences in each bin of source length, shortest first.
 
     The bins depend only on the sources. All bins share one BLEU tokenizer, chosen for the whole test set.
 
@@ -79,6 +89,7 @@ def by_length(
                 len(indices),
                 float(bleu.corpus_score(bin_hypotheses, bin_references).score),
                 float(chrf.corpus_score(bin_hypotheses, bin_references).score),
+                exact_match(bin_hypotheses, *bin_references),
             )
         )
     return bins

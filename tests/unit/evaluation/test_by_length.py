@@ -25,6 +25,7 @@ def test_each_bin_is_scored_separately() -> None:
     assert long.bleu == pytest.approx(sacrebleu.corpus_bleu(hypotheses[3:], [references[3:]]).score)
     assert long.chrf == pytest.approx(sacrebleu.corpus_chrf(hypotheses[3:], [references[3:]]).score)
     assert long.bleu < 100
+    assert (short.exact, long.exact) == (1, 0)
 
 
 def test_all_bins_share_one_bleu_tokenizer() -> None:

@@ -22,6 +22,7 @@ def system(
         target_tokens=("▁ein", "\x07", "</s>"),
         weights=((0.7, 0.1, 0.1, 0.1), (0.0, 0.0, 0.1, 0.9), (0.0, 0.8, 0.1, 0.1)),
     )
+    share = changes.get("exact", 0.125)
     values: dict[str, Any] = {
         "name": name,
         "paper": f"Author of {name} 2014, arXiv 1400.0001",
@@ -33,10 +34,18 @@ def system(
         "curve": tuple(DevPoint(step=k, minutes=k, bleu=bleu * k / 4, chrf=50, loss=2.0) for k in (1, 2, 3, 4)),
         "bleu": BootstrapInterval(value=bleu, low=bleu - 1.5, high=bleu + 1.25, p=p),
         "chrf": BootstrapInterval(value=bleu + 20, low=bleu + 19, high=bleu + 21, p=p),
-        "exact": 0.125,
+        "exact": share,
+        "exact_interval": BootstrapInterval(value=share, low=share - 0.01, high=share + 0.02, p=p),
         "sentences_per_second": 87.6,
         "lengths": tuple(
-            LengthBin(shortest=10 * k + 1, longest=10 * k + 10, sentences=99 - 40 * k, bleu=bleu - fall * k, chrf=50)
+            LengthBin(
+                shortest=10 * k + 1,
+                longest=10 * k + 10,
+                sentences=99 - 40 * k,
+                bleu=bleu - fall * k,
+                chrf=50,
+                exact=0.4 - k / 8,
+            )
             for k in (0, 1, 2)
         ),
         "step_times": tuple(StepTime(length=n, milliseconds=2.0 * n) for n in (16, 32, 64)),

@@ -94,6 +94,8 @@ class Comparison:
                 "bleu_high": system.bleu.high,
                 "chrf": system.chrf.value,
                 "exact": 100 * system.exact,
+                "exact_low": 100 * system.exact_interval.low,
+                "exact_high": 100 * system.exact_interval.high,
                 **system.plugin_scores,
                 "sentences_per_second": system.sentences_per_second,
             }
@@ -118,21 +120,27 @@ class Comparison:
         return render_output_table(rows, head) + (render_output_table(notes) if notes else "")
 
     def _cells(self) -> list[tuple[str, ...]]:
-        head = ("system", "parameters", "BLEU", "95% interval", "chrF", "exact %", "minutes", "sentences/s")
-        rows = [
-            (
-                system.name,
-                f"{system.parameters:,}",
-                f"{system.bleu.value:.1f}",
-                f"{system.bleu.low:.1f} to {system.bleu.high:.1f}",
-                f"{system.chrf.value:.1f}",
-                f"{100 * system.exact:.1f}",
-                f"{system.minutes:.1f}",
-                f"{system.sentences_per_second:,.1f}",
+        rows = []
+        for system in self.report.systems:
+            exact = system.exact_interval
+            scores = {
+                "BLEU": (f"{system.bleu.value:.1f}", f"{system.bleu.low:.1f} to {system.bleu.high:.1f}"),
+                "exact %": (f"{100 * exact.value:.1f}", f"{100 * exact.low:.1f} to {100 * exact.high:.1f}"),
+            }
+            first, second = ("BLEU", "exact %") if self.report.metric == "BLEU" else ("exact %", "BLEU")
+            rows.append(
+                {
+                    "system": system.name,
+                    "parameters": f"{system.parameters:,}",
+                    first: scores[first][0],
+                    "95% interval": scores[first][1],
+                    "chrF": f"{system.chrf.value:.1f}",
+                    second: scores[second][0],
+                    "minutes": f"{system.minutes:.1f}",
+                    "sentences/s": f"{system.sentences_per_second:,.1f}",
+                }
             )
-            for system in self.report.systems
-        ]
-        return [head, *rows]
+        return [tuple(rows[0]), *(tuple(row.values()) for row in rows)]
 
     def _notes(self) -> list[str]:
         means = [summary.describe() for summary in self.report.seeds]

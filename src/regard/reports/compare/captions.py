@@ -45,7 +45,7 @@ def describe_quality_by_time(report: ComparisonReport) -> str:
 
 
 def describe_quality_by_length(report: ComparisonReport) -> str:
-    """Say how the BLEU of each system changes from the shortest to the longest bin that all systems have."""
+    """Say how the score of each system changes from the shortest to the longest bin that all systems have."""
     scores = {
         index: {(length_bin.shortest, length_bin.longest): length_bin for length_bin in system.lengths}
         for index, system in enumerate(report.systems)
@@ -57,8 +57,9 @@ def describe_quality_by_length(report: ComparisonReport) -> str:
     clauses = []
     for kind, attends in (("without attention", False), ("with attention", True)):
         changes = [
-            (bins[common[-1]].bleu - bins[common[0]].bleu, report.systems[index].name, bins[common[-1]].bleu)
+            (end - report.length_score(bins[common[0]]), report.systems[index].name, end)
             for index, bins in scores.items()
+            for end in [report.length_score(bins[common[-1]])]
             if report.systems[index].attends == attends
         ]
         if changes:
@@ -66,8 +67,8 @@ def describe_quality_by_length(report: ComparisonReport) -> str:
     bins = next(iter(scores.values()))
     shortest, longest = bins[common[0]], bins[common[-1]]
     return (
-        f"From sources of {shortest.label} words to those of {longest.label} words, BLEU changes as follows: "
-        f"{'; '.join(clauses)}.{_describe_uncertainty(longest)}"
+        f"From sources of {shortest.label} words to those of {longest.label} words, {report.metric} changes as "
+        f"follows: {'; '.join(clauses)}.{_describe_uncertainty(longest)}"
     )
 
 

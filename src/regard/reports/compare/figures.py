@@ -101,17 +101,17 @@ def list_length_bins(report: ComparisonReport) -> list[LengthBin]:
 
 
 def draw_quality_by_length(report: ComparisonReport, theme: Theme) -> Figure | None:
-    """Draw BLEU against the number of words in the source (Bahdanau et al. 2014, figure 2)."""
+    """Draw the report's metric against the number of words in the source (Bahdanau et al. 2014, figure 2)."""
     bins = list_length_bins(report)
     if not bins:
         return None
     positions = {(length_bin.shortest, length_bin.longest): index for index, length_bin in enumerate(bins)}
     with figure_settings(theme):
-        figure, axes = create_axes("words in the source (sentences in the test set)", "BLEU")
+        figure, axes = create_axes("words in the source (sentences in the test set)", report.metric)
         for system, style in zip(report.systems, choose_styles(report.systems), strict=True):
             axes.plot(
                 [positions[length_bin.shortest, length_bin.longest] for length_bin in system.lengths],
-                [length_bin.bleu for length_bin in system.lengths],
+                [report.length_score(length_bin) for length_bin in system.lengths],
                 label=system.name,
                 **style.plot_arguments(theme),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -169,23 +169,27 @@ def _render_sparkline(report: ComparisonReport, system: ScoredSystem, number: in
 
 def _render_metrics(system: ScoredSystem, report: ComparisonReport) -> dict[str, str]:
     """Return the cell of each metric, the report's first."""
-    is_best = report.metric == "exact match" and system.exact == max(rival.exact for rival in report.systems) > 0
+    shares = [_in_percent(rival.exact_interval) for rival in report.systems]
     cells = {
         "BLEU": _render_score(system.bleu, [rival.bleu for rival in report.systems]),
         "chrF": _render_score(system.chrf, [rival.chrf for rival in report.systems]),
-        "exact match": f"<td{' class=best' if is_best else ''}>{100 * system.exact:.1f}%</td>",
+        "exact match": _render_score(_in_percent(system.exact_interval), shares, unit="%"),
     }
     return {report.metric: cells[report.metric], **cells}
 
 
-def _render_score(score: BootstrapInterval, all_scores: Sequence[BootstrapInterval]) -> str:
+def _in_percent(share: BootstrapInterval) -> BootstrapInterval:
+    return replace(share, value=100 * share.value, low=100 * share.low, high=100 * share.high)
+
+
+def _render_score(score: BootstrapInterval, all_scores: Sequence[BootstrapInterval], unit: str = "") -> str:
     is_best = score.p is None and score.value == max(captions.MIN_SCORE, *(rival.value for rival in all_scores))
     note = ""
     if score.p is not None:
         p = "p &lt; 0.001" if score.p < 0.0005 else f"p {score.p:.3f}"
         note = f" · {p} {'▼' if score.p < SIGNIFICANCE_LEVEL else '≈'}"
     return (
-        f"<td{' class=best' if is_best else ''}>{score.value:.1f}"
+        f"<td{' class=best' if is_best else ''}>{score.value:.1f}{unit}"
         f"<small>{score.low:.1f} – {score.high:.1f}{note}</small></td>"
     )
 
@@ -201,8 +205,8 @@ class _Chart:
         heading: Its heading.
         file: Name of the PNG, without suffix.
         draw: Draws it.
-        alt: What kind of chart it is, for screen readers.
-        caption: How to read it.
+        alt: What kind of chart it is, for screen readers; `{metric}` is the report's.
+        caption: How to read it, with `{metric}` too.
         describe: Returns a sentence that says what it shows.
         render_table: Returns its numbers as HTML.
     """
@@ -220,8 +224,8 @@ def _render_chart(chart: _Chart, report: ComparisonReport, out: Path) -> str:
     description = chart.describe(report)
     figure = render_figure(
         functools.partial(chart.draw, report),
-        alt=f"{chart.alt} {description}",
-        caption=f"{chart.caption} {description}",
+        alt=f"{chart.alt.format(metric=report.metric)} {description}",
+        caption=f"{chart.caption.format(metric=report.metric)} {description}",
         png=out / f"{chart.file}.png",
     )
     return figure + chart.render_table(report) if figure else _NOT_MEASURED
@@ -236,14 +240,14 @@ def _render_length_table(report: ComparisonReport) -> str:
     rows = []
     for system in report.systems:
         scores = {
-            (length_bin.shortest, length_bin.longest): f"{length_bin.bleu:.1f}<small>chrF {length_bin.chrf:.1f}</small>"
-            for length_bin in system.lengths
+            (part.shortest, part.longest): f"{report.length_score(part):.1f}<small>chrF {part.chrf:.1f}</small>"
+            for part in system.lengths
         }
         rows.append(
             [escape(system.name), *(scores.get((part.shortest, part.longest), _MISSING) for part in bins)],
         )
     head = ["system", *(f"{part.label} words<small>{part.sentences} sentences</small>" for part in bins)]
-    return render_details("Show as a table", render_table("BLEU and chrF by source length", head, rows))
+    return render_details("Show as a table", render_table(f"{report.metric} and chrF by source length", head, rows))
 
 
 def _render_step_table(report: ComparisonReport) -> str:

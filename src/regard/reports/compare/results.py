@@ -92,11 +92,13 @@ class ScoredSystem(SystemResults):
     Attributes:
         bleu: BLEU, 0 to 100.
         chrf: chrF, 0 to 100.
+        exact_interval: `exact` with its interval, and McNemar's test against the best system.
         plugin_scores: Scores of the metrics of plugins, by name.
     """
 
     bleu: BootstrapInterval
     chrf: BootstrapInterval
+    exact_interval: BootstrapInterval
     plugin_scores: dict[str, float] = {}
 
 
@@ -182,3 +184,7 @@ class ComparisonReport(Record):
     def dev_score(self, point: DevPoint) -> float:
         """Return the score of a checkpoint by the report's metric, 0 to 100."""
         return point.bleu if self.metric == "BLEU" else point.exact or 0.0
+
+    def length_score(self, length_bin: LengthBin) -> float:
+        """Return the score of a bin of source lengths by the report's metric, 0 to 100."""
+        return length_bin.bleu if self.metric == "BLEU" else 100 * length_bin.exact

@@ -13,6 +13,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from operator import eq
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ from sacrebleu.metrics.chrf import CHRF
 from regard.config.schema import RunConfig, TrainConfig
 from regard.console import say
 from regard.errors import TrainingError
-from regard.evaluation.bootstrap import SAMPLES, SEED, paired_bootstrap
+from regard.evaluation.bootstrap import SAMPLES, SEED, compare_shares, paired_bootstrap
 from regard.evaluation.metrics import bleu_metric, plugin_scores
 from regard.files import write_atomic
 from regard.reports.compare.jobs import train_and_measure
@@ -96,11 +97,14 @@ def make_report(plan: Plan, measurements: Mapping[str, Measurement]) -> Comparis
     }
     hypotheses = {name: measurement.hypotheses for name, measurement in measurements.items()}
     scores = {name: paired_bootstrap(hypotheses, test_set.references, metric) for name, metric in metrics.items()}
+    references = test_set.references
+    shares = compare_shares({name: list(map(eq, lines, references)) for name, lines in hypotheses.items()})
     scored = [
         ScoredSystem(
             **dict(measurement.facts),
             bleu=scores["bleu"][name],
             chrf=scores["chrf"][name],
+            exact_interval=shares[name],
             plugin_scores=plugin_scores(measurement.hypotheses, test_set.references),
         )
         for name, measurement in measurements.items()

@@ -5,10 +5,12 @@ TIME_CAPTION = (
     "Each line is the score of a system on the dev set during its training. Higher and further left is better."
 )
 
-LENGTH_ALT = "Line chart of test BLEU against the number of words in the source, one line for each system."
+LENGTH_ALT = (
+    "Line chart of {metric} on the test set against the number of words in the source, one line for each system."
+)
 LENGTH_CAPTION = (
-    "Each point is the BLEU of the test sentences with this many words in the source (Bahdanau et al. 2014, figure 2). "
-    "A line that falls to the right shows a system that translates long sentences worse."
+    "Each point is the {metric} of the test sentences with this many words in the source (Bahdanau et al. 2014, "
+    "figure 2). A line that falls to the right shows a system that translates long sentences worse."
 )
 
 STEP_ALT = "Line chart of milliseconds per training step against sentence length, both on logarithmic scales."
@@ -25,7 +27,7 @@ ATTENTION_CAPTION = (
 
 SCORES_LEGEND = (
     "Below each score is its 95% interval. The best score is shaded. ▼: significantly lower than the best, p &lt; "
-    "{level} (paired bootstrap). ≈: no significant difference from the best."
+    "{level} (paired bootstrap; for exact match McNemar's test). ≈: no significant difference from the best."
 )
 
 COMPLEXITY_NOTES = (
@@ -48,7 +50,8 @@ METHOD = (
     "BLEU and chrF are computed by sacreBLEU on the {pairs:,} pairs of the test set. The beam size is {beam_size}. "
     "sacreBLEU's signatures: <ul>{signatures}</ul>",
     "The 95% intervals come from {resamples:,} bootstrap resamples of the test set, which all systems share. p is "
-    "two-sided, from the paired bootstrap against the system with the best score in the same metric (Koehn 2004).",
+    "two-sided, from the paired bootstrap against the system with the best score in the same metric (Koehn 2004); for "
+    "exact match it is from McNemar's exact test.",
     "Exact match is the share of translations that equal their reference character by character.",
     "The length of a source is its number of words. Both bounds of a length interval are inclusive.",
     "The time of a step is the median time of the loss and its gradient, without the optimizer, on {sentences} "

@@ -18,9 +18,14 @@ def test_the_change_from_short_to_long_sources_is_described() -> None:
     )
 
 
+def test_the_change_is_that_of_the_metric_of_the_report() -> None:
+    sentence = describe_quality_by_length(report(system("gnmt2016"), metric="exact match"))
+    assert "exact match changes as follows: with attention, gnmt2016 −25.0 (to 15.0)." in sentence
+
+
 def test_several_systems_have_a_mean_change() -> None:
-    rising = [LengthBin(shortest=1, longest=10, sentences=50, bleu=10, chrf=1)]
-    rising += [LengthBin(shortest=21, longest=30, sentences=50, bleu=14, chrf=1)]
+    rising = [LengthBin(shortest=1, longest=10, sentences=50, bleu=10, chrf=1, exact=0)]
+    rising += [LengthBin(shortest=21, longest=30, sentences=50, bleu=14, chrf=1, exact=0)]
     sentence = describe_quality_by_length(report(system("bahdanau2014"), system("gnmt2016", lengths=tuple(rising))))
     assert "with attention, +1.0 on average: bahdanau2014 −2.0 (to 28.0), gnmt2016 +4.0 (to 14.0)." in sentence
 

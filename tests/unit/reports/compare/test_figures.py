@@ -103,6 +103,9 @@ def test_lines_show_the_numbers() -> None:
     assert _drawn(draw_quality_by_time(report_on_three(), LIGHT))["cho2014"] == [(1, 5), (2, 10), (3, 15), (4, 20)]
     assert _drawn(draw_quality_by_length(report_on_three(), LIGHT))["cho2014"] == [(0, 20), (1, 12.5), (2, 5)]
     assert _drawn(draw_quality_by_length(report_on_three(), LIGHT))["transformer2017"] == []
+    exact = report(system("modern"), metric="exact match")
+    scores = [score for _, score in _drawn(draw_quality_by_length(exact, LIGHT))["modern"]]
+    assert scores == pytest.approx([40, 27.5, 15])
     assert _drawn(draw_step_time(report_on_three(), LIGHT))["bahdanau2014"] == [(16, 32), (32, 64), (64, 128)]
 
 
@@ -113,7 +116,7 @@ def test_markers_on_the_frame_are_whole() -> None:
 
 
 def test_a_missing_length_does_not_shift_the_others() -> None:
-    late = LengthBin(shortest=21, longest=30, sentences=9, bleu=8.0, chrf=9.0)
+    late = LengthBin(shortest=21, longest=30, sentences=9, bleu=8.0, chrf=9.0, exact=0.1)
     figure = draw_quality_by_length(report(system("modern", lengths=(late,)), system("gnmt2016")), LIGHT)
     assert _drawn(figure)["modern"] == [(2, 8)]
     assert figure is not None

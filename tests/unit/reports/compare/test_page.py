@@ -83,7 +83,7 @@ def test_the_table_holds_the_numbers(page: Reader) -> None:
     assert [len(row) for row in (head, cho, bahdanau, transformer)] == [11] * 4
     assert cho[1:] == [
         "no", "6.6 M", "4,321", "9.5", "2,004", "20.0",
-        "20.018.5 – 21.2 · p < 0.001 ▼", "40.039.0 – 41.0 · p < 0.001 ▼", "12.5%", "87.6",
+        "20.018.5 – 21.2 · p < 0.001 ▼", "40.039.0 – 41.0 · p < 0.001 ▼", "12.5%11.5 – 14.5 · p < 0.001 ▼", "87.6",
     ]  # fmt: skip
     assert "Author of cho2014 2014, arXiv 1400.0001" in cho[0]
     assert bahdanau[7] == "30.028.5 – 31.2 · p 0.210 ≈"
@@ -92,22 +92,24 @@ def test_the_table_holds_the_numbers(page: Reader) -> None:
 
 def test_only_the_best_is_shaded(folder: Path) -> None:
     text = (folder / "index.html").read_text(encoding="utf-8")
-    assert re.findall(r'<td class="?best"?>([\d.]+)', text) == ["33.3", "53.3"]
+    assert re.findall(r'<td class="?best"?>([\d.]+)', text) == ["33.3", "53.3", "12.5"]
 
 
 def test_a_score_near_zero_is_not_the_best(tmp_path: Path) -> None:
     zero = BootstrapInterval(value=0.1, low=0.0, high=0.2)
-    best, second = system("cho2014", chrf=zero, **NO_FIGURES), system("modern", chrf=zero, p=0.5, **NO_FIGURES)
+    scores: dict[str, Any] = {"chrf": zero, "exact": 0.001}
+    best, second = system("cho2014", **scores, **NO_FIGURES), system("modern", p=0.5, **scores, **NO_FIGURES)
     write_page(report(best, second), tmp_path / "page")
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
-    assert re.findall(r'<td class="?best"?>([\d.]+)', page) == ["30.0"]  # not 0.1 of chrF
+    assert re.findall(r'<td class="?best"?>([\d.]+)', page) == ["30.0"]  # not 0.1 of chrF and exact match
 
 
 def test_exact_match_comes_first_if_it_suits_the_task(tmp_path: Path) -> None:
     curve = tuple(DevPoint(step=k, minutes=k, bleu=9, chrf=9, loss=2.0, exact=10.0 * k) for k in (1, 2))
+    best, second = BootstrapInterval(0.25, 0.21, 0.3), BootstrapInterval(0.125, 0.1, 0.15, p=0.2)
     systems = (
-        system("cho2014", exact=0.25, bleu=9.0, p=0.01, **NO_FIGURES | {"curve": curve}),
-        system("modern", exact=0.125, **NO_FIGURES | {"curve": curve[:1]}),
+        system("cho2014", exact=0.25, bleu=9.0, p=0.01, exact_interval=best, **NO_FIGURES | {"curve": curve}),
+        system("modern", exact=0.125, exact_interval=second, **NO_FIGURES | {"curve": curve[:1]}),
     )
     write_page(report(*systems, metric="exact match"), tmp_path / "page")
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
@@ -116,6 +118,8 @@ def test_exact_match_comes_first_if_it_suits_the_task(tmp_path: Path) -> None:
     reader = Reader(page)
     (head,) = (row for row in reader.rows if row[0] == "system" and "BLEU" in row)
     assert head[6:10] == ["dev exact match", "exact match", "BLEU", "chrF"]
+    scores = [row[7] for row in reader.rows if len(row) == len(head) and row != head]
+    assert scores == ["25.0%21.0 – 30.0", "12.5%10.0 – 15.0 · p 0.200 ≈"]
 
 
 def test_theory_is_shown_with_measurements(page: Reader) -> None:
