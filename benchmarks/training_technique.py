@@ -30,7 +30,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from common import count, exit_on_error, fail, print_machine
 from rich.console import Console
@@ -43,7 +42,6 @@ from regard.config.recipe import parse_config, read_config, resolve_paths, to_ta
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.console import say
 from regard.errors import TrainingError
-from regard.evaluation.bootstrap import SAMPLES, SEED
 from regard.files import write_atomic
 from regard.models import ARCHITECTURES
 from regard.reports.compare.systems import ComparedSystem, systems_from_runs
@@ -241,23 +239,16 @@ def measure(options: argparse.Namespace, task: str, failures: Sequence[Row], con
     folders = {system.name: system.folder for system in systems_from_runs(runs, [])}
     rows = []
     for system in comparison.report.systems:
-        folder, bleu = folders[system.name], system.bleu
+        folder, bleu, exact = folders[system.name], system.bleu, system.exact_interval
         procedure, _, seed = folder.name.rpartition("-seed")
         rows.append(
             Row(
                 *(task, folder.parent.name, procedure, int(seed), system.steps, system.minutes),
                 bleu=(bleu.value, bleu.low, bleu.high),
-                exact=exact_interval(system.exact, comparison.report.test_pairs),
+                exact=(100 * exact.value, 100 * exact.low, 100 * exact.high),
             )
         )
     return rows
-
-
-def exact_interval(share: float, pairs: int) -> tuple[float, float, float]:
-    """Return a share of exact translations in percent, with the bounds of its 95% bootstrap interval."""
-    resampled = np.random.default_rng(SEED).binomial(pairs, share, SAMPLES) / pairs
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return 100 * share, 100 * float(low), 100 * float(high)
 
 
 def print_table(rows: Sequence[Row], options: argparse.Namespace) -> None:
