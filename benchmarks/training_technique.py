@@ -5,7 +5,7 @@
 
 For each task, architecture and seed, two runs with the same sizes, tokens, corpus and minutes of one core:
 
-- `paper`: recipes/papers/NAME-small.toml, with its schedule stretched or shortened to the steps that the time allows;
+- `paper`: recipes/papers/NAME-small.toml, with a schedule of epochs or steps fitted to the steps that the time allows;
 - `regard`: what `regard train --architecture NAME` chooses (Muon, 1/sqrt(step), a running mean of the weights).
 
 Tasks: `captions` is Multi30k from German to English, lowercased and tokenized by its authors, measured by BLEU of these
