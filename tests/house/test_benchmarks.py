@@ -92,7 +92,7 @@ def arguments(script: str, run: Path, source: Path, reference: Path) -> list[str
         return [run, "--source", source, "--target", reference, *elsewhere]
     if script == "confidence.py":
         return [run, "--test", f"test={source},{reference}"]
-    alone = script in ("batch_composition.py", "serving.py", "serving_workers.py", "stream_memory.py")
+    alone = script in ("batch_composition.py", "copying.py", "serving.py", "serving_workers.py", "stream_memory.py")
     references: list[str | Path] = [] if alone else ["--reference", reference]
     out = ["--out", source.parent / "out"] if script == "pareto.py" else []
     return [run, "--source", source, *references, *out]
