@@ -28,6 +28,9 @@ CASES: dict[str, Case] = {
     ),
     "cho2014": Case("cho2014", {"hidden_size": 12, "embedding_size": 10, "maxout_size": 7}, seed=9),
     "convs2s2017": Case("convs2s2017", {**CONVS2S, "max_positions": 4}),
+    "convs2s2017/even": Case(
+        "convs2s2017", {**CONVS2S, "encoder_convolutions": ((10, 4), (14, 2)), "max_positions": 4}, seed=2
+    ),
     "convs2s2017/fairseq": Case("convs2s2017", {**CONVS2S, "max_positions": 4, "equations": "fairseq"}, seed=2),
     "convs2s2017/first_layer": Case("convs2s2017", {**CONVS2S, "max_positions": 4, "attention_layers": (1,)}, seed=1),
     "gnmt2016": Case(

@@ -4,7 +4,8 @@ One sentence at a time, one state at a time, weights under the paper's names, ea
 and the length g of weight normalisation. Every sum of a block's input and output is multiplied by
 sqrt(0.5), the conditional input by m sqrt(1/m) (section 3.4). Where the paper leaves it open, the
 model's docstring decides: linear maps take the conditional input to the layer's width, and a block's
-input to that of its output if they differ; a position after the last learned one is read as the last.
+input to that of its output if they differ; an even kernel of the encoder reads one more position after
+its own than before it; a position after the last learned one is read as the last.
 
 The authors' code (fairseq, fconv.py) multiplies every sum by sqrt(0.5), and adds a block's input after attention.
 """
@@ -113,7 +114,7 @@ class Paper:
         e = embedded(self.w_source, self.p_source, source)
         z = [self.into_encoder(x) for x in e]
         for block in self.encoder:
-            z = block.over(z, ahead=(block.k - 1) // 2)
+            z = block.over(z, ahead=block.k // 2)
         return [self.out_of_encoder(x) for x in z], e
 
     def translate(self, source: list[int], words: list[int]) -> tuple[Array, Array]:
@@ -176,7 +177,7 @@ def far_from_zero(**settings: Any) -> Seq2Seq:
     """Layers of several widths and kernels, and fewer positions than the longest source has words."""
     config = convs2s2017.Config(
         embedding_size=5,
-        encoder_convolutions=((6, 3), (6, 5), (4, 1)),
+        encoder_convolutions=((6, 3), (6, 4), (4, 1)),
         decoder_convolutions=((6, 3), (4, 2), (4, 3)),
         max_positions=5,
         **settings,

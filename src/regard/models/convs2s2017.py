@@ -14,7 +14,8 @@ Dropout:                  on embeddings, on the input of each convolution and on
 
 Where the paper leaves it open, as in its authors' code: a linear map takes c_i to the layer's size, and one takes
 h^{l-1} to the size of h^l where they differ; the encoder's gradient is divided by twice the number of attentions,
-because z is in keys and values. A position beyond the last learned one is read as the last.
+because z is in keys and values. In the encoder, an even kernel reads one more position after its own than before it.
+A position beyond the last learned one is read as the last.
 
 Where the paper and its authors' code (fairseq's fconv.py) differ, `equations` chooses. With "fairseq"
 - the sums W_d h_i + b_d + g_i, h_i + c_i and z_j + e_j are multiplied by sqrt(0.5) as well as the residual sum;
@@ -33,7 +34,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from regard.config.layers import Convolutions, LayerNumbers
@@ -59,8 +60,7 @@ class Config(ModelConfig):
     architecture: Literal["convs2s2017"] = Field("convs2s2017", description="The name of this architecture.")
     embedding_size: int = Field(512, ge=1, le=MAX_WIDTH, description="Size of embeddings (f).")
     encoder_convolutions: Convolutions = Field(
-        PAPER_LAYERS,
-        description="The encoder's layers from the bottom up, each [channels, kernel size]; kernel sizes are odd.",
+        PAPER_LAYERS, description="The encoder's layers from the bottom up, each [channels, kernel size]."
     )
     decoder_convolutions: Convolutions = Field(
         PAPER_LAYERS, description="The decoder's layers from the bottom up, each [channels, kernel size]."
@@ -82,14 +82,6 @@ class Config(ModelConfig):
         lt=1,
         description="Dropout on embeddings, on the input of each convolution and on the decoder's output.",
     )
-
-    @field_validator("encoder_convolutions")
-    @classmethod
-    def _check_odd(cls, layers: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-        even = [kernel_size for _, kernel_size in layers if kernel_size % 2 == 0]
-        if even:
-            raise ValueError(f"a kernel of {even[0]} positions has no centre; use an odd number")
-        return layers
 
     @model_validator(mode="after")
     def _check_attention_layers(self) -> Self:

@@ -93,7 +93,10 @@ class CausalConvolution(nn.Module):
 
 
 class CentredConvolution(nn.Module):
-    """Position t reads as many positions after it as before it; outside the sentence there are zeros."""
+    """Position t reads as many positions after it as before it, or one more if the kernel is even.
+
+    Outside the sentence there are zeros.
+    """
 
     def __init__(
         self,
@@ -104,16 +107,15 @@ class CentredConvolution(nn.Module):
         linear: LinearFactory = nn.Linear,
     ) -> None:
         super().__init__()
-        assert kernel_size % 2 == 1
         self.kernel_size = kernel_size
         self.dilation = dilation
         self.linear = linear(kernel_size * input_size, output_size)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map (N, T, input size), read as zero where mask (N, T) is False, to (N, T, output size)."""
-        side = (self.kernel_size - 1) // 2 * self.dilation
+        before, after = (self.kernel_size - 1) // 2 * self.dilation, self.kernel_size // 2 * self.dilation
         if self.kernel_size > 1:
-            x = F.pad(x * mask.unsqueeze(-1), (0, 0, side, side))
+            x = F.pad(x * mask.unsqueeze(-1), (0, 0, before, after))
         out: Tensor = self.linear(windows(x, self.kernel_size, self.dilation))
         return out
 

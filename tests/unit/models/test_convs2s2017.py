@@ -174,12 +174,3 @@ def test_what_is_no_list_of_layers_is_refused_by_its_key(tmp_path: Path, side: s
     with pytest.raises(ConfigError) as caught:
         recipe(tmp_path, f"{side} = {value}")
     assert caught.value.message.startswith(f"`model.{side}`: ")
-
-
-def test_an_encoders_kernel_has_a_centre_and_a_decoders_need_not(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
-        recipe(tmp_path, "encoder_convolutions = [[64, 3], [64, 4]]")
-    assert (
-        caught.value.message == "`model.encoder_convolutions`: a kernel of 4 positions has no centre; use an odd number"
-    )
-    assert recipe(tmp_path, "decoder_convolutions = [[64, 4]]").model.model_dump()["decoder_convolutions"] == ((64, 4),)
