@@ -17,6 +17,14 @@ from typing import NoReturn
 from regard.corpus.formats.plain import read_lines
 from regard.errors import DataError, RegardError
 
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def corpus_folder(name: str) -> Path:
+    """Return the folder of a corpus: data/NAME, where `regard data get` puts it, or else ../shared/data/NAME."""
+    fetched = ROOT / "data" / name
+    return fetched if fetched.is_dir() else ROOT.parent / "shared" / "data" / name
+
 
 def print_machine() -> None:
     """Print the date, versions, processor and kernels, with how busy the machine is, as a paragraph of Markdown.

@@ -1,4 +1,4 @@
-"""Join neighbouring lines of a corpus in ../shared/data into longer segments.
+"""Join neighbouring lines of a corpus into longer segments.
 
     python benchmarks/join_lines.py verses|captions OUT
 
@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from common import exit_on_error, read
+from common import corpus_folder, exit_on_error, read
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 PASSES = {"train": 2, "dev": 1, "test": 1}
 
 
@@ -27,13 +26,16 @@ class Corpus:
     """A corpus and how to join its lines.
 
     Attributes:
-        name: The path of a file, by split and language. The language `ref` is a file with the reference of each verse.
+        folder: The name of the folder of the corpus.
+        name: The path of a file in it, by split and language. The language `ref` is a file with the reference of each
+            verse.
         splits: The name of each split in the corpus.
         languages: The source and the target language.
         max_lines: The largest number of lines in a segment.
         references: Whether the corpus has verse references; segments then do not cross chapters.
     """
 
+    folder: str
     name: str
     splits: dict[str, str]
     languages: tuple[str, str]
@@ -43,10 +45,16 @@ class Corpus:
 
 CORPORA = {
     "verses": Corpus(
-        "bible-en-es/{split}.{language}.gz", {name: name for name in PASSES}, ("en", "es"), max_lines=3, references=True
+        "bible-en-es",
+        "{split}.{language}.gz",
+        {name: name for name in PASSES},
+        ("en", "es"),
+        max_lines=3,
+        references=True,
     ),
     "captions": Corpus(
-        "multi30k/tok/{split}.lc.norm.tok.{language}.gz",
+        "multi30k",
+        "tok/{split}.lc.norm.tok.{language}.gz",
         {"train": "train", "dev": "val", "test": "test_2016_flickr"},
         ("de", "en"),
         max_lines=4,
@@ -55,7 +63,7 @@ CORPORA = {
 
 
 def read_side(corpus: Corpus, split: str, language: str) -> list[str]:
-    return read(DATA / corpus.name.format(split=corpus.splits[split], language=language))
+    return read(corpus_folder(corpus.folder) / corpus.name.format(split=corpus.splits[split], language=language))
 
 
 def join_pairs(pairs: list[tuple[str, str]], max_lines: int, rng: random.Random) -> Iterator[tuple[str, ...]]:

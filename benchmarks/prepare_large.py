@@ -28,10 +28,10 @@ import tracemalloc
 from pathlib import Path
 from typing import NamedTuple
 
-from common import count, exit_on_error, print_machine, read_pair
+from common import corpus_folder, count, exit_on_error, print_machine, read_pair
 from stream_memory import megabytes, process_tree
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "debian-en-de"
+DATA = corpus_folder("debian-en-de")
 POLL_INTERVAL = 0.1  # seconds
 
 

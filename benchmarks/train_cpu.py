@@ -32,14 +32,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import count, exit_on_error, fail, print_machine, read_pair
+from common import corpus_folder, count, exit_on_error, fail, print_machine, read_pair
 from peers import eole, fairseq, here, joeynmt, marian
 from peers.environments import default_folder, python_of
 from peers.measure import PeerError, Window, measure
 from peers.task import SOURCE, TARGET
 from peers.work import Work, make
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "multi30k"
+DATA = corpus_folder("multi30k")
 SYSTEMS = {
     "regard": here.REGARD,
     "huggingface": here.HUGGINGFACE,

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import count, exit_on_error, fail, print_machine
+from common import ROOT, corpus_folder, count, exit_on_error, fail, print_machine
 from rich.console import Console
 from train_cpu import pin_to_cores
 
@@ -52,8 +52,7 @@ from regard.runs.recipe_inputs import inspect_corpus, mean_length
 from regard.runs.step_timing import measure_step
 from regard.runs.time_budget import STEP_SHARE
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
+DATA = corpus_folder("multi30k").parent
 PROCEDURES = ("paper", "regard")
 NAMES = [name for name in ARCHITECTURES if name != "modern"]
 MANY_STEPS = 10**9  # the limit is the time

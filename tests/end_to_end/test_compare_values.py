@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -176,8 +177,24 @@ def test_an_interrupted_comparison_leaves_checkpoints(recipe: Path, tmp_path: Pa
         assert run.last is not None and run.finished is None
 
 
+def test_two_combinations_of_values_do_not_share_a_folder(recipe: Path, tmp_path: Path) -> None:
+    path = tmp_path / "two.toml"
+    path.write_text(recipe.read_text().replace("{order}", "{order}{side}"))
+    options = ("--with", "order=a-b,a", "--with", "side=c,b-c", "--out", tmp_path)
+    refused(call("compare", path, *options), "two combinations of values have the folder a-b-c")
+
+
 @pytest.mark.slow
-def test_a_process_that_is_killed_is_reported(recipe: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (signal.SIGKILL, r"ended by signal 9"),
+        (signal.SIGTERM, r"ended (because of a signal|by signal 15)"),  # the latter before training
+    ],
+)
+def test_a_process_that_is_killed_is_reported(
+    recipe: Path, tmp_path: Path, number: signal.Signals, expected: str
+) -> None:
     arguments = command(recipe, tmp_path, "--jobs", "2", steps=100_000)
     process = subprocess.Popen(
         [sys.executable, "-m", "regard", *arguments], stderr=subprocess.PIPE, env=ONE_THREAD, text=True
@@ -187,10 +204,10 @@ def test_a_process_that_is_killed_is_reported(recipe: Path, tmp_path: Path) -> N
         assert process.poll() is None
         time.sleep(0.1)
     for lock in locks:
-        os.kill(int(lock.read_text().split()[0]), signal.SIGKILL)
+        os.kill(int(lock.read_text().split()[0]), number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
-    assert "its process has ended by signal 9" in err and "use fewer jobs" in err and "Traceback" not in err
+    assert re.search(expected, err) and "use fewer jobs" in err and "Traceback" not in err
 
 
 def test_invalid_requests_are_rejected(recipe: Path, tmp_path: Path) -> None:

@@ -41,6 +41,16 @@ def test_a_dry_run_prints_estimates_and_leaves_no_files(files: Files, tmp_path: 
     assert file_bytes(files.folder) == before
 
 
+def test_a_dry_run_counts_epochs(files: Files, tmp_path: Path, scratch: Path) -> None:
+    recipe(files)
+    batches = {"train.pairs_per_batch=100": "12", "train.pairs_per_batch=2000": "1"}
+    for setting, steps in batches.items():
+        limits = ("--set", setting, "--set", "train.max_epochs=1", "--set", "train.max_steps=1000")
+        finished = call("train", files / "tiny.toml", "--out", tmp_path / "run", "--dry-run", *limits)
+        assert finished.code == 0, finished.err
+        assert f"for the {steps} steps of 1 epochs with their checkpoints" in finished.err
+
+
 def test_a_failing_dry_run_leaves_no_files(files: Files, tmp_path: Path, scratch: Path) -> None:
     recipe(files)
     options = ("--out", tmp_path / "run", "--dry-run", "--set", "data.max_length=1")

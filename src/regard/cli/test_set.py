@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from regard.corpus.formats.label_column import read_label_column
 from regard.corpus.formats.sides import Sides
 from regard.corpus.parallel_text import ParallelText
 from regard.corpus.paths import CorpusPaths, check_source_columns, infer_sides
-from regard.corpus.source_columns import SEPARATOR, columns_fix, columns_problem
+from regard.corpus.source_columns import check_column_count
 from regard.errors import ConfigError, DataError
 
 LABELS = ("--source", "--reference", "--data")
@@ -69,10 +69,10 @@ class TestSetFiles:
             where = f"{corpus.source} | {corpus.target}"
             lines = pair_lines(input_lines(corpus.source), input_lines(corpus.target), where)
             pairs = [Pair(*texts, number) for number, texts in enumerate(lines, start=1)]
-            _check_columns(_load_config(run), pairs, corpus.source)
+            check_column_count(pairs, len(_load_config(run).tokenizer.source_columns), str(corpus.source))
             return pairs, SkipReport()
         pairs = list(corpus)
-        _check_columns(_load_config(run), pairs, self.place.data)
+        check_column_count(pairs, len(_load_config(run).tokenizer.source_columns), str(self.place.data))
         return pairs, corpus.skipped
 
     def read_labels(self, run: Path, pairs: Sequence[Pair]) -> tuple[str, ...] | None:
@@ -168,11 +168,3 @@ def _load_config(run: Path) -> RunConfig:
     from regard.checkpoints.run_folder import resolve_checkpoint
 
     return load_config(resolve_checkpoint(run))
-
-
-def _check_columns(config: RunConfig, pairs: Iterable[Pair], path: Path | None) -> None:
-    """Raise DataError for a source with another number of columns than those that the model was trained on."""
-    count = len(config.tokenizer.source_columns)
-    for pair in pairs if count else ():
-        if pair.source.strip() and (problem := columns_problem(pair.source.split(SEPARATOR), count)):
-            raise DataError(problem, where=f"{path}:{pair.line}", fix=columns_fix(count))

@@ -165,6 +165,11 @@ class TrainConfig(OptimizationConfig):
         second = self.second_stage
         return self if second is None or step <= second.after_steps else second
 
+    def stage_start(self, step: int) -> int:
+        """Return the steps before the stage of a step, counted from 1."""
+        second = self.second_stage
+        return 0 if second is None or step <= second.after_steps else second.after_steps
+
     @property
     def last_stage(self) -> OptimizationConfig:
         """The optimizer and the schedule of the last steps."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from regard.corpus.corpus import Corpus, DerivedCorpus, Pair, Skipped
 from regard.errors import DataError
@@ -32,11 +32,15 @@ def make_pair(columns: Sequence[str], target: str, line: int) -> Pair | Skipped:
 
 
 def split_columns(source: str, count: int) -> list[str]:
-    """Return the columns of a source. Raise DataError, without a place, unless there are `count` with text in each."""
+    """Return the columns of a source, without white space around them, as `join_columns` has them.
+
+    Raises:
+        DataError: There are not `count` columns with text in each; the error has no place.
+    """
     columns = source.split(SEPARATOR)
     if problem := columns_problem(columns, count):
         raise DataError(problem, fix=columns_fix(count))
-    return columns
+    return columns if count == 1 else [column.strip() for column in columns]
 
 
 def columns_problem(columns: Sequence[str], count: int) -> str:
@@ -46,6 +50,19 @@ def columns_problem(columns: Sequence[str], count: int) -> str:
         return f"the source has {number}, and must have {count}"
     blank = [number for number, column in enumerate(columns, start=1) if not column.strip()]
     return f"column {blank[0]} of the source is blank" if blank and count > 1 else ""
+
+
+def check_column_count(pairs: Iterable[Pair], count: int, where: str) -> None:
+    """Raise DataError for a source with other than `count` columns, or with a blank one; all may be blank.
+
+    Args:
+        pairs: The pairs.
+        count: The number of columns; 0 if sources have none.
+        where: The file of the sources.
+    """
+    for pair in pairs if count else ():
+        if pair.source.strip() and (problem := columns_problem(pair.source.split(SEPARATOR), count)):
+            raise DataError(problem, where=f"{where}:{pair.line}", fix=columns_fix(count))
 
 
 def columns_fix(count: int) -> str:

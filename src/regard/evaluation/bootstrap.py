@@ -6,10 +6,12 @@ one set of resamples, and an interval has two bounds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class BootstrapInterval:
-    """A corpus score with its 95% bootstrap interval.
+    """A corpus score with its 95% interval: of a bootstrap, or Wilson's of a share.
 
     Attributes:
         value: The score on the whole test set.
@@ -91,18 +93,15 @@ def paired_bootstrap(
     }
 
 
-def compare_shares(
-    hits: Mapping[str, Sequence[bool]], *, samples: int = SAMPLES, seed: int = SEED
-) -> dict[str, BootstrapInterval]:
-    """Return each system's share of hits, 0 to 1, with its bootstrap interval, and test each against the best system.
+def compare_shares(hits: Mapping[str, Sequence[bool]]) -> dict[str, BootstrapInterval]:
+    """Return each system's share of hits, 0 to 1, with its 95% interval, and test each against the best system.
 
-    The test is McNemar's (1947), exact: of the sentences that only one of two systems hits, it is the two-sided
-    probability of a split between them at least this uneven. Unlike a bootstrap, it is valid for few such sentences.
+    The interval is Wilson's (1927), which has a width at shares of 0 and 1, too. The test is McNemar's (1947), exact:
+    of the sentences that only one of two systems hits, it is the two-sided probability of a split between them at
+    least this uneven. Unlike a bootstrap, both are valid for few sentences.
 
     Args:
         hits: (N,) for each system, whether each sentence is a hit, such as an exact match.
-        samples: Number of bootstrap resamples.
-        seed: Seed of the resampling.
 
     Raises:
         DataError: There is no system or no sentence, or the systems have different numbers of sentences.
@@ -111,17 +110,23 @@ def compare_shares(
     if len(lengths) != 1 or lengths == {0}:
         raise DataError("there is nothing to compare", fix="give each system the same sentences, at least one")
     (sentences,) = lengths
-    statistics: dict[str, Floats] = {name: np.array(is_hit, dtype=np.float64)[:, None] for name, is_hit in hits.items()}
-    resampled = _resampled_scores(statistics, lambda sums: float(sums[0]) / sentences, samples, seed)
     best = max(hits, key=lambda name: sum(hits[name]))
     return {
         name: BootstrapInterval(
             sum(is_hit) / sentences,
-            *_bounds(resampled[name]),
+            *_wilson(sum(is_hit), sentences),
             None if name == best else _mcnemar(hits[best], is_hit),
         )
         for name, is_hit in hits.items()
     }
+
+
+def _wilson(hits: int, total: int) -> tuple[float, float]:
+    """Return the bounds of Wilson's 95% interval of a share."""
+    z = NormalDist().inv_cdf(0.975)
+    centre, width = hits + z * z / 2, z * math.sqrt(hits * (total - hits) / total + z * z / 4)
+    low, high = (centre - width) / (total + z * z), (centre + width) / (total + z * z)
+    return (0.0 if hits == 0 else low), (1.0 if hits == total else high)
 
 
 def _mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:

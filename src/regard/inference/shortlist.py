@@ -79,7 +79,8 @@ def _with_copies(table: Table, tokenizers: Tokenizers) -> Table:
 
     If the row is full, it replaces the last candidate.
     """
-    ids = {piece: id for id, piece in enumerate(_pieces(tokenizers.target))}
+    pieces = _pieces(tokenizers.target)
+    ids = {piece: id for id, piece in reversed(list(enumerate(pieces)))}  # the first of equal ones, of another column
     copies = np.array([ids.get(piece, PAD) for piece in _pieces(tokenizers.source)], dtype=np.int32)
     missing = ((table != copies[:, None]).all(1) & (copies != PAD)).nonzero()[0]
     last = np.minimum((table != PAD).sum(1), table.shape[1] - 1)

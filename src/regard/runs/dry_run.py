@@ -21,7 +21,7 @@ from regard.console import Say, say
 from regard.contract import Seq2Seq
 from regard.data.streaming import Stream
 from regard.runs.model_init import init_model
-from regard.runs.preflight import disk_space_warning, format_bytes, format_duration, free_bytes
+from regard.runs.preflight import allowed_steps, disk_space_warning, format_bytes, format_duration, free_bytes
 from regard.runs.prepare import prepare
 from regard.runs.prepared import Prepared
 from regard.runs.step_timing import resolve_precision
@@ -82,7 +82,8 @@ def _measure(config: RunConfig, prepared: Prepared, folder: Path, say: Say) -> M
     loader = prepared.loader(config)
     dev = prepared.limit_dev(DEV_SENTENCES)
     stopwatch = _Stopwatch(config, dev, folder / "checkpoint", say)
-    changes = {"max_steps": STEPS, "checkpoint_every": STEPS, "max_minutes": None}
+    no_limits = {"max_minutes": None, "max_epochs": None, "min_learning_rate": 0.0}
+    changes = {"max_steps": STEPS, "checkpoint_every": STEPS, **no_limits}
     trainer = Trainer(
         model,
         loader,
@@ -168,9 +169,13 @@ def _rows(config: RunConfig, prepared: Prepared, measured: Measurements, out: Pa
 
 def _describe_end(config: RunConfig, measured: Measurements) -> str:
     train = config.train
-    validations = train.max_steps // train.checkpoint_every
-    seconds = train.max_steps * measured.step_seconds + validations * measured.validation_seconds
-    end = f"{format_duration(seconds)} for all {train.max_steps:,} steps with their checkpoints"
+    steps = allowed_steps(train, measured.batches_per_epoch)
+    validations = steps // train.checkpoint_every
+    seconds = steps * measured.step_seconds + validations * measured.validation_seconds
+    limit = f"all {steps:,} steps"
+    if steps < train.max_steps:
+        limit = f"the {steps:,} steps of {train.max_epochs:g} epochs"
+    end = f"{format_duration(seconds)} for {limit} with their checkpoints"
     if train.max_minutes is not None:
         end += f", or {format_duration(60 * train.max_minutes)} (train.max_minutes)"
     if train.patience:

@@ -47,23 +47,36 @@ def format_probes(probes: Sequence[BatchProbe]) -> str:
     return f"the largest batches fit: {batches}" + (f"; at most {format_bytes(memory)} in use" if memory else "")
 
 
-def warmup_warning(train: TrainConfig, probes: Sequence[BatchProbe]) -> str | None:
+def allowed_steps(train: TrainConfig, batches_per_epoch: int | None) -> int:
+    """Return how many steps max_steps and max_epochs allow; only max_steps counts if the corpus is streamed."""
+    if train.max_epochs is None or batches_per_epoch is None:
+        return train.max_steps
+    return min(train.max_steps, math.ceil(train.max_epochs * batches_per_epoch / train.accumulate))
+
+
+def warmup_warning(
+    train: TrainConfig, probes: Sequence[BatchProbe], batches_per_epoch: int | None = None
+) -> str | None:
     """Return a warning if warm-up takes more than half of the steps that the limits of a run allow.
 
     Args:
         train: The [train] section.
         probes: Batches about as large as that of a step, with the seconds that they took.
+        batches_per_epoch: None if the corpus is streamed.
     """
+    steps = allowed_steps(train, batches_per_epoch)
     seconds = train.accumulate * min(probe.seconds for probe in probes)
     by_time = math.inf if train.max_minutes is None else 60 * train.max_minutes / max(seconds, 1e-9)
-    allowed = int(min(train.max_steps, by_time))
+    allowed = int(min(steps, by_time))
     if 2 * train.warmup_steps <= allowed:
         return None
     limit = f"train.max_steps={train.max_steps}"
+    if steps < train.max_steps:
+        limit = f"train.max_epochs={train.max_epochs:g}"
     all_steps = ""
-    if allowed < train.max_steps:
+    if allowed < steps:
         limit = f"train.max_minutes={train.max_minutes:g}"
-        all_steps = f"; all {train.max_steps:,} steps take about {format_duration(train.max_steps * seconds)} here"
+        all_steps = f"; all {steps:,} steps take about {format_duration(steps * seconds)} here"
     return (
         f"too little time to learn: {limit} allows about {allowed:,} steps, and warm-up alone takes "
         f"{train.warmup_steps:,}{all_steps}; raise the limit, or lower train.warmup_steps to about "

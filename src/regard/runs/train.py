@@ -333,7 +333,8 @@ def _preflight(trainer: Trainer, run: RunFolder, say: Say) -> None:
     say("trying the largest batches")
     probes = trainer.train_step.probe(trainer.loader.largest())
     say(format_probes(probes))
-    if trainer.progress.step == 0 and (warning := warmup_warning(trainer.config, probes)):
+    warning = warmup_warning(trainer.config, probes, trainer.loader.batches_per_epoch)
+    if warning and trainer.progress.step == 0:
         say(warning)
     if warning := disk_space_warning(run.path, estimate_checkpoint_bytes(trainer.model, trainer.config)):
         say(warning)

@@ -10,7 +10,7 @@ import torch
 from regard.config.schema import RunConfig
 from regard.contract import Seq2Seq
 from regard.data.batch import Batch, length_batches, make_batch
-from regard.evaluation.metrics import bleu, chrf, exact_match, plugin_score
+from regard.evaluation.metrics import are_short, bleu, chrf, exact_match, plugin_score
 from regard.inference.translator import Translator
 from regard.plugins.registry import find_plugin
 from regard.runs.prepared import IdPair, Prepared
@@ -33,6 +33,7 @@ def make_validator(config: RunConfig, prepared: Prepared, processes: ProcessGrou
     batches = _make_batches(prepared.dev_ids, config.train.tokens_per_batch)
     target_tokens = sum(batch.target_tokens for batch in batches)
     share = slice(processes.rank, None, processes.size)
+    is_short = bool(references) and are_short(references, language)
 
     def validate(model: Seq2Seq) -> dict[str, float]:
         translator = Translator(model, prepared.tokenizers, config.search, target_language=language)
@@ -45,9 +46,9 @@ def make_validator(config: RunConfig, prepared: Prepared, processes: ProcessGrou
             "bleu": bleu(translations, references, target_language=language),
             "chrf": chrf(translations, references),
         }
-        if config.train.metric == "exact":
+        if config.train.metric == "exact" or is_short:
             scores["exact"] = 100 * exact_match(translations, references)
-        elif find_plugin("metrics", config.train.metric) is not None:
+        if find_plugin("metrics", config.train.metric) is not None:
             scores[config.train.metric] = plugin_score(config.train.metric, translations, references)
         return scores
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
+from regard.corpus.source_columns import SEPARATOR
 from regard.text.capitals import to_upper, words_outside_placeholders
 from regard.text.placeholders import find_placeholders
 
@@ -137,6 +138,10 @@ def _is_within(match: re.Match[str], spans: Sequence[tuple[int, int]]) -> bool:
 
 
 def _remove_punctuation(text: str) -> str:
+    return SEPARATOR.join(map(_remove_from_column, text.split(SEPARATOR)))
+
+
+def _remove_from_column(text: str) -> str:
     spans = _placeholder_spans(text)
     parts = _PUNCTUATION.sub(lambda match: match[0] if _is_within(match, spans) else " ", text)
     return " ".join(parts.split()) or text

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from regard.config.optimization import OptimizationConfig
 
+ROUNDING = 1e-9  # of epochs
+
 
 @dataclass(frozen=True)
 class SchedulePoint:
@@ -60,4 +62,4 @@ def _count_halvings(config: OptimizationConfig, point: SchedulePoint) -> int:
     assert config.halving_start is not None and config.halving_interval is not None
     position = point.epoch if config.halving_unit == "epochs" else point.step - 1
     since = position - config.halving_start
-    return 0 if since < 0 else 1 + math.floor(since / config.halving_interval + 1e-9)  # 1e-9: epochs are rounded
+    return 0 if since < -ROUNDING else 1 + math.floor(since / config.halving_interval + ROUNDING)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from regard.config.schema import TrainConfig
 from regard.data.loader import BatchSource
 from regard.training.plateau import PlateauMonitor
-from regard.training.schedule import SchedulePoint, rate_factor
+from regard.training.schedule import ROUNDING, SchedulePoint, rate_factor
 
 End = Literal["steps", "epochs", "minutes", "rate", "patience", "interrupted"]
 
 SMOOTHING = 0.95  # of the reported loss and speed
-ROUNDING = 1e-9  # of epochs
 
 
 @dataclass
@@ -46,9 +46,9 @@ class Timing:
 
     def rate_factor(self, step: int, progress: Progress) -> float:
         """Return the learning rate of a step, from 1, as a share of the peak of its stage."""
-        second = self._config.second_stage
-        start = 0 if second is None or step <= second.after_steps else second.after_steps
-        point = SchedulePoint(step, start, self._epoch(), self.fraction_done(progress), self.plateau.reductions)
+        start = self._config.stage_start(step)
+        reductions = self.plateau.reductions if self.plateau.stage_start == start else 0
+        point = SchedulePoint(step, start, self._epoch(), self.fraction_done(progress), reductions)
         return rate_factor(self._config.stage(step), point)
 
     def find_end(self, progress: Progress) -> End | None:
@@ -81,6 +81,15 @@ class Timing:
         by_epochs = self._config.checkpoint_each_epoch and is_new_epoch
         return progress.step > progress.last_validated_step and (by_steps or by_epochs)
 
+    def record_scores(self, scores: Mapping[str, float], step: int) -> None:
+        """Record the dev scores after a step, whose loss the schedule `plateau` of its stage follows."""
+        stage, start = self._config.stage(step), self._config.stage_start(step)
+        if stage.schedule != "plateau":
+            return
+        if self.plateau.stage_start != start:
+            self.plateau = PlateauMonitor(stage_start=start)
+        self.plateau.update(scores["loss"], stage)
+
     def _epoch(self) -> float:
         """Return the number of epochs that are done; of a streamed corpus, whole ones."""
         position, batches = self._loader.position, self._loader.batches_per_epoch
@@ -89,8 +98,8 @@ class Timing:
     def _has_low_rate(self, progress: Progress) -> bool:
         """Return whether the schedule has lowered the learning rate of the next step below its minimum."""
         step = progress.step + 1
-        stage = self._config.stage(step)
-        is_falling = stage.schedule in ("halving", "plateau") and step > stage.warmup_steps
+        stage, start = self._config.stage(step), self._config.stage_start(step)
+        is_falling = stage.schedule in ("halving", "plateau") and step - start > stage.warmup_steps
         return is_falling and stage.learning_rate * self.rate_factor(step, progress) < self._config.min_learning_rate
 
 

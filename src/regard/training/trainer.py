@@ -210,8 +210,7 @@ class Trainer:
         self.average.add(raw)
         self.progress.last_validated_step = self.progress.step
         self.progress.last_validated_epoch = self.loader.position.epoch
-        if self.config.stage(self.progress.step).schedule == "plateau":
-            self.timing.plateau.update(scores["loss"], self.config.stage(self.progress.step))
+        self.timing.record_scores(scores, self.progress.step)
         best = self._update_best(scores)
         for reporter in self.reporters:  # before saving: a resumed run drops log entries that are too new
             reporter.on_checkpoint(self.progress.step, scores, best)
@@ -328,7 +327,7 @@ class Trainer:
             checkpoints_since_best=values["since_best"],
         )
         self.divergence = DivergenceMonitor.from_state_dict(values)
-        self.timing.plateau = PlateauMonitor.from_state_dict(values)
+        self.timing.plateau = PlateauMonitor.from_state_dict(values, self.config.stage_start(values["step"]))
         set_rng_states(select_prefix("random/", tensors), values, self.config.seed, self.device, self.processes)
 
     @contextmanager

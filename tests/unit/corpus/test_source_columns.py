@@ -44,6 +44,11 @@ def test_line_breaks_and_tabs_in_a_column_become_spaces(tmp_path: Path) -> None:
     assert pairs(path, "3,1", "2") == [Pair("V ;PST\ttake off", "took off", 1)]
 
 
+def test_a_source_with_white_space_around_its_columns_is_read_as_from_a_table() -> None:
+    assert split_columns(" go \t V;PST ", 2) == split_columns(join_columns([" go ", " V;PST "]), 2) == ["go", "V;PST"]
+    assert split_columns(" as it is ", 1) == [" as it is "]
+
+
 def test_keys_are_joined_with_tabs(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     records = [{"lemma": "walk", "tags": {"all": "V;\tPST"}, "form": "walked"}, {"lemma": "go", "form": "went"}]

@@ -126,6 +126,12 @@ def test_shares_have_the_interval_of_their_mean() -> None:
     assert compare_shares({"a": often, "b": often})["b"].p == 1
 
 
+def test_the_interval_of_all_or_none_has_a_width() -> None:
+    intervals = compare_shares({"all": [True] * 20, "none": [False] * 20})
+    assert intervals["all"].low == pytest.approx(0.8389, abs=1e-4) and intervals["all"].high == 1
+    assert intervals["none"].low == 0 and intervals["none"].high == pytest.approx(0.1611, abs=1e-4)
+
+
 def test_the_p_value_of_a_share_is_that_of_a_sign_test() -> None:
     # The first is right alone in 6 sentences, the second in 1: 2 * (C(7, 0) + C(7, 1)) / 2**7.
     first = [True] * 6 + [False] + [True] * 20 + [False] * 20

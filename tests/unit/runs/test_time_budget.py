@@ -185,12 +185,15 @@ def probes(seconds: float) -> list[BatchProbe]:
         ({"max_steps": 100, "warmup_steps": 1_000}, "train.max_steps=100 allows about 100 steps"),
         ({"max_minutes": 3.0, "warmup_steps": 45, "max_steps": 2_160}, None),
         ({"max_steps": 100, "warmup_steps": 50}, None),
+        ({"max_epochs": 2.0, "warmup_steps": 100}, "train.max_epochs=2 allows about 80 steps"),
+        ({"max_epochs": 2.0, "warmup_steps": 100, "accumulate": 2}, "train.max_epochs=2 allows about 40 steps"),
+        ({"max_epochs": 2.0, "warmup_steps": 40}, None),
     ],
 )
 def test_a_recipe_whose_warmup_takes_most_of_its_time_gives_a_warning(
     changes: dict[str, Any], expected: str | None
 ) -> None:
-    warning = warmup_warning(TrainConfig.model_validate(changes), probes(2.0))
+    warning = warmup_warning(TrainConfig.model_validate(changes), probes(2.0), batches_per_epoch=40)
     assert warning is None if expected is None else expected in str(warning)
 
 

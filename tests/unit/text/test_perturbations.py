@@ -74,3 +74,8 @@ def test_any_text_can_be_changed(pair: tuple[str, str]) -> None:
     for change in [*TRAINING.values(), perturbations.no_punctuation, perturbations.one_typo]:
         for seed in range(5):
             assert changed(change, pair, seed) == changed(change, pair, seed)
+
+
+def test_columns_of_a_source_stay_columns() -> None:
+    source, target = changed(perturbations.no_punctuation, ("gel, mek\tV;PST\t...", "geldi."))
+    assert (source, target) == ("gel mek\tV;PST\t...", "geldi")

@@ -19,6 +19,11 @@ CODE = r"[\p{L}_]\w*|\d+|\s+"
 PATTERNS = [SMILES, CODE, "", "x*", r"(?=a)", r"\s+"]
 
 
+def test_a_pattern_that_matches_from_the_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="from the beginning"):
+        PatternTokenizer.train(["a12b345"], 1000, r"(?r)\d+")
+
+
 @given(text=ANY_TEXT, pattern=st.sampled_from(PATTERNS))
 def test_a_text_round_trips_exactly_with_any_pattern(text: str, pattern: str) -> None:
     tokenizer = PatternTokenizer.train([text], 1000, pattern)

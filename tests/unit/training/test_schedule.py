@@ -69,6 +69,14 @@ def test_halving_in_thirds_of_an_epoch_is_not_one_step_late() -> None:
     assert factors == [0.5 ** (21 + tenth) for tenth in range(10)]
 
 
+def test_halving_begins_on_time_after_a_fraction_of_an_epoch() -> None:
+    starts = [1 + hundredth / 100 for hundredth in range(100)]
+    for start, hundredth in zip(starts, range(100), strict=True):
+        config = halving(float(f"1.{hundredth:02}"), 1, "epochs")
+        assert rate_factor(config, SchedulePoint(1, epoch=start)) == 0.5
+        assert rate_factor(config, SchedulePoint(1, epoch=start - 0.01)) == 1
+
+
 def test_a_plateau_multiplies_the_rate_by_its_factor() -> None:
     config = TrainConfig(schedule="plateau", warmup_steps=4)
     assert rate_factor(config, SchedulePoint(9, reductions=2)) == pytest.approx(0.01)

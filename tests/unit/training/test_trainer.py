@@ -173,6 +173,25 @@ def test_the_second_stage_has_its_own_optimizer_and_warm_up() -> None:
     assert not any(name.startswith("optimizer/") for name in seen.saved[1].training.tensors)  # no momentum
 
 
+def test_the_least_rate_does_not_end_the_warm_up_of_the_second_stage() -> None:
+    halving = {"schedule": "halving", "halving_start": 6, "halving_interval": 1, "halving_unit": "steps"}
+    second = {"after_steps": 2, "optimizer": "sgd", "learning_rate": 0.1, "warmup_steps": 3, **halving}
+    run, seen = trainer(settings(max_steps=20, warmup_steps=0, second_stage=second, min_learning_rate=0.04))
+    assert run.run() == "rate"
+    rates = [progress.learning_rate for progress in seen.progress[2:]]
+    assert rates == pytest.approx([0.1 / 3, 0.2 / 3, 0.1, 0.1, 0.05])
+
+
+def test_the_second_stage_counts_its_own_plateaus() -> None:
+    plateau = {"schedule": "plateau", "plateau_factor": 0.1, "warmup_steps": 0}
+    second = {"after_steps": 3, "optimizer": "sgd", "learning_rate": 0.5, **plateau}
+    config = settings(checkpoint_every=1, max_steps=6, second_stage=second, **plateau)
+    run, seen = trainer(config, validate=scores_in_turn(1.0, 2.0, 2.0, 3.0, 3.0, 3.0))
+    run.run()
+    rates = [progress.learning_rate for progress in seen.progress]
+    assert rates == pytest.approx([0.01, 0.01, 0.001, 0.5, 0.5, 0.05])  # in the second, 3.0 is the best loss so far
+
+
 def test_saved_weights_are_the_mean_of_the_last_checkpoints() -> None:
     run, seen = trainer(settings(max_steps=12, average_checkpoints=3))
     run.run()

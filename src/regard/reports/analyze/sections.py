@@ -53,8 +53,8 @@ METHOD = (
     "Scores are computed by sacreBLEU on detokenized text: {signatures}.",
     "Intervals and p-values come from {samples:,} bootstrap resamples of the test set (Koehn 2004; seed {seed}), which "
     "both runs share. A p-value is two-sided, and equals that of sacreBLEU's paired bootstrap.",
-    "The p-value of exact match is that of McNemar's exact test: of the sentences that only one run translates "
-    "exactly, the probability of a split between the runs at least this uneven.",
+    "The interval of exact match is Wilson's, and its p-value that of McNemar's exact test: of the sentences that only "
+    "one run translates exactly, the probability of a split between the runs at least this uneven.",
     "The chrF of a sentence is that of this sentence alone.",
     "Calibration errors use ten bins of equal width (Guo et al. 2017).",
     "Words are those that BLEU counts. For errors, they are separated by spaces, without case and punctuation.",

@@ -174,7 +174,7 @@ class _Job:
     log: Path
 
     def finish(self, console: Console) -> str:
-        """Take the result of the process, which has ended. Return a line that describes it; empty if it was stopped."""
+        """Take the result of the process, which has ended. Return a line that describes it; empty if it failed."""
         self.process.join()
         status = self.process.exitcode
         try:
@@ -184,10 +184,10 @@ class _Job:
             if status == 0 and self.task.load():
                 measurement = self.task.results.measurements[self.task.system.name]
                 return self.task.name.removesuffix(self.task.system.name) + describe_measurement(measurement)
-            if status != INTERRUPTED:
-                end = f"by signal {-status}" if status is not None and status < 0 else f"with status {status}"
-                fix = f"see {self.log}; if memory is short, use fewer jobs"
-                self.task.fail(TrainingError(f"its process has ended {end}", fix=fix), console)
+            end = f"by signal {-status}" if status is not None and status < 0 else f"with status {status}"
+            end = "because of a signal" if status == INTERRUPTED else end
+            fix = f"see {self.log}; if memory is short, use fewer jobs"
+            self.task.fail(TrainingError(f"its process has ended {end}", fix=fix), console)
         finally:
             self.errors.close()
         return ""

@@ -20,12 +20,14 @@ from regard.corpus.builtin import BUILTIN, LANGUAGES
 from regard.corpus.corpus import Corpus
 from regard.corpus.formats.sides import Sides
 from regard.corpus.paths import CorpusPaths, infer_sides
+from regard.corpus.source_columns import check_column_count
 from regard.errors import CheckpointError, ConfigError, DataError, suggest
 from regard.evaluation.test_set import TestSet
 from regard.models import ARCHITECTURES
 from regard.reports.compare.measure import TestConditions
 from regard.reports.compare.seeds import name_with_seed
 from regard.runs.holdout import split_corpus
+from regard.runs.warm_start import fill_from_start, resolve_start
 
 DEFAULT_MINUTES = 10.0  # training time of each system, if neither the request nor the recipe sets it
 LIMITS = {"train.max_steps", "train.max_epochs"}  # a recipe that sets one of them needs no limit of time
@@ -121,13 +123,16 @@ def systems_from_recipe(
 
     Raises:
         ConfigError: The recipe, an override or a placeholder is not valid.
+        CheckpointError: The recipe starts from a checkpoint, and there is none.
     """
     _reject_architecture(overrides)
     check_placeholders(placeholders, "placeholders")
-    own = read_config(recipe, ARCHITECTURES, placeholders=placeholders, further_texts=overrides)
+    own = read_config(
+        recipe, ARCHITECTURES, fill_defaults=fill_from_start, placeholders=placeholders, further_texts=overrides
+    )
     overrides = fill_placeholders(list(overrides), placeholders)
     configs = [
-        override_config(own, [f"model.architecture={name}", *overrides], ARCHITECTURES)
+        resolve_start(override_config(own, [f"model.architecture={name}", *overrides], ARCHITECTURES))
         for name in architectures
     ]  # fmt: skip
     limits = {f"train.{key}" for key in own.train.model_fields_set} | parse_overrides(overrides).keys()
@@ -287,7 +292,8 @@ def choose_test_conditions(
 
     Raises:
         ConfigError: The systems have different dev sets or test splits, and there are no files.
-        DataError: The test set cannot be read, or has no pairs.
+        DataError: The test set cannot be read, or has no pairs, or a source has another number of columns than those
+            that the first system is trained on.
     """
     config = systems[0].config
     corpus: Corpus | None = test.open(Sides() if test.data is None else infer_sides(config.data, test.data))
@@ -306,6 +312,7 @@ def choose_test_conditions(
         report(sentence)
     if not pairs:
         raise DataError("the test set has no pairs", where=corpus.name, fix="give a test set with text")
+    check_column_count(pairs, len(config.tokenizer.source_columns), corpus.name)
     return TestConditions(
         test_set=TestSet(
             name=name,

@@ -50,9 +50,9 @@ METHOD = (
     "BLEU and chrF are computed by sacreBLEU on the {pairs:,} pairs of the test set. The beam size is {beam_size}. "
     "sacreBLEU's signatures: <ul>{signatures}</ul>",
     "The 95% intervals come from {resamples:,} bootstrap resamples of the test set, which all systems share. p is "
-    "two-sided, from the paired bootstrap against the system with the best score in the same metric (Koehn 2004); for "
-    "exact match it is from McNemar's exact test.",
-    "Exact match is the share of translations that equal their reference character by character.",
+    "two-sided, from the paired bootstrap against the system with the best score in the same metric (Koehn 2004).",
+    "Exact match is the share of translations that equal their reference character by character. Its interval is "
+    "Wilson's, its p that of McNemar's exact test.",
     "The length of a source is its number of words. Both bounds of a length interval are inclusive.",
     "The time of a step is the median time of the loss and its gradient, without the optimizer, on {sentences} "
     "sentences with this many tokens on both sides. Tokens are those of each system's own vocabulary.",

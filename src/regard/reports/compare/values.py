@@ -6,6 +6,7 @@ OUT/report.json, OUT/index.html
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -50,7 +51,9 @@ def compare_values(
     """
     if request.recipe is None:
         raise ConfigError("only a recipe has placeholders", where="--with", fix="give a recipe")
-    plans = [_plan_value(request, placeholders, out, console) for placeholders in combine_values(values)]
+    combinations = combine_values(values)
+    _refuse_shared_folders([_folder_name(placeholders) for placeholders in combinations])
+    plans = [_plan_value(request, placeholders, out, console) for placeholders in combinations]
     say(f"{len(plans)} values, {len(plans[0].systems)} systems each", console)
     results = train_and_measure(plans, request.jobs, console)
     reports: dict[str, ComparisonReport | None] = {}
@@ -70,6 +73,20 @@ def compare_values(
     return page, table
 
 
+def _folder_name(placeholders: Placeholders) -> str:
+    return "-".join(placeholders.values())
+
+
+def _refuse_shared_folders(names: Sequence[str]) -> None:
+    """Raise ConfigError if two combinations of values would write to the same folder."""
+    if shared := [name for name, count in Counter(names).items() if count > 1]:
+        raise ConfigError(
+            f"two combinations of values have the folder {shared[0]}",
+            where="--with",
+            fix="write values without `-`, or compare them by two commands",
+        )
+
+
 def _plan_value(request: ComparisonRequest, placeholders: Placeholders, out: Path, console: Console) -> Plan:
     def fill(path: Path | None) -> Path | None:
         return None if path is None else Path(fill_placeholders(str(path), placeholders))
@@ -77,7 +94,7 @@ def _plan_value(request: ComparisonRequest, placeholders: Placeholders, out: Pat
     test = request.test
     filled = replace(test, source=fill(test.source), target=fill(test.target), data=fill(test.data))
     request = replace(request, placeholders=placeholders, test=filled)
-    return make_plan(request, out / "-".join(placeholders.values()), console)
+    return make_plan(request, out / _folder_name(placeholders), console)
 
 
 def _write_comparison(plan: Plan, results: Results, console: Console) -> ComparisonReport | None:

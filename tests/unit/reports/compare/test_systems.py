@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.checkpoints.test_checkpoint import checkpoint
 
+from regard.checkpoints.checkpoint import save_checkpoint
 from regard.config.recipe import to_table, to_toml
+from regard.config.schema import TokenizerConfig
 from regard.contract import VocabularySizes
 from regard.corpus.builtin import BUILTIN
 from regard.corpus.paths import CorpusPaths
@@ -15,6 +18,7 @@ from regard.reports.compare.complexity import COMPLEXITY
 from regard.reports.compare.measure import choose_samples
 from regard.reports.compare.systems import (
     QUICK_MINUTES,
+    ComparedSystem,
     choose_test_conditions,
     quick_recipe,
     select_architectures,
@@ -207,6 +211,28 @@ def test_a_recipe_that_limits_steps_or_epochs_needs_no_limit_of_time(
     assert system.config.train.max_minutes == minutes
     (system,) = systems_from_recipe(recipe, ["cho2014"], overrides, 3.0, tmp_path)
     assert system.config.train.max_minutes == 3.0
+
+
+def test_a_recipe_may_start_from_a_run(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    save_checkpoint(folder, checkpoint())
+    path = tmp_path / "start.toml"
+    path.write_text('[data]\ncorpus = "dates"\n\n[start]\ncheckpoint = "run"\n\n[train]\nmax_steps = 2\n')
+    (system,) = systems_from_recipe(path, ["transformer2017"], [], None, tmp_path / "report")
+    assert system.config.start is not None and system.config.start.checkpoint == str(folder.resolve())
+
+
+def test_a_test_set_with_other_columns_is_an_error_with_file_and_line(tmp_path: Path) -> None:
+    config = quick_recipe("dates", "cho2014")
+    columns = tuple(TokenizerConfig(kind="character") for _ in range(2))
+    tokenizer = config.tokenizer.model_copy(update={"source_columns": columns})
+    system = ComparedSystem("a", tmp_path, config.model_copy(update={"tokenizer": tokenizer}), train=True)
+    source, target = tmp_path / "test.src", tmp_path / "test.tgt"
+    source.write_text("a\tb\nc\n")
+    target.write_text("x\ny\n")
+    with pytest.raises(DataError, match="1 column, and must have 2") as error:
+        choose_test_conditions([system], CorpusPaths(source, target), tokenized=False)
+    assert str(error.value.where).endswith(":2")
 
 
 def test_overrides_may_have_placeholders(recipe: Path, tmp_path: Path) -> None:
