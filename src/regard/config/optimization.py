@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from regard.config.data import Section
 
+Schedule = Literal["inverse_sqrt", "cosine", "constant", "halving", "plateau"]
+
 MAX_STEPS = 10**12
 MAX_EPOCHS = 1e9
 _RATES = {"adadelta": 1.0, "sgd": 1.0}  # the default learning rates of optimizers; of the others, 0.001
@@ -37,7 +39,7 @@ class OptimizationConfig(Section):
         gt=0,
         description="Peak learning rate of the schedule. Default: 1.0 for Adadelta and SGD, 0.001 for the others.",
     )
-    schedule: Literal["inverse_sqrt", "cosine", "constant", "halving", "plateau"] = Field(
+    schedule: Schedule = Field(
         "inverse_sqrt",
         description="Learning-rate schedule after warm-up. `halving` halves the rate at regular intervals, `plateau` "
         "lowers it when the dev loss no longer improves.",
@@ -98,6 +100,10 @@ class SecondStageConfig(OptimizationConfig):
     """The optimizer and the schedule of a second stage of training, such as SGD after Adam (Wu et al. 2016)."""
 
     after_steps: int = Field(ge=1, le=MAX_STEPS, description="Steps of the first stage.")
+    schedule: Schedule = Field(
+        "constant",
+        description="As in the first stage. `cosine` counts the whole run, and is therefore on its way down already.",
+    )
     warmup_steps: int = Field(
         0, ge=0, le=MAX_STEPS, description="Steps of the second stage over which its learning rate rises to its peak."
     )

@@ -99,8 +99,9 @@ def _summary(section: type[BaseModel]) -> str:
 
 def _second_stage() -> str:
     shared = OptimizationConfig.model_fields
-    keys = ", ".join(f"`{key}`" for key in shared if key != "warmup_steps")
-    table = _table(SecondStageConfig, skip=set(shared) - {"warmup_steps"})
+    own = vars(SecondStageConfig)["__annotations__"]
+    keys = ", ".join(f"`{key}`" for key in shared if key not in own)
+    table = _table(SecondStageConfig, skip=shared.keys() - own.keys())
     introduction = f"{_summary(SecondStageConfig)} It also takes these keys of `[train]`: {keys}."
     return f"### [train.second_stage]\n\n{introduction}\n\n{table}"
 
