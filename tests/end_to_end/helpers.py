@@ -157,7 +157,7 @@ def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
 
 
 SIGNALLED_IN_STEP = """
-import os, sys
+import signal, sys
 from regard.training.step import TrainStep
 
 at, number = int(sys.argv.pop()), int(sys.argv.pop())
@@ -166,7 +166,7 @@ step, steps = TrainStep.run, []
 def signalled(*arguments):
     steps.append(None)
     if len(steps) == at:
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
     return step(*arguments)
 
 TrainStep.run = signalled

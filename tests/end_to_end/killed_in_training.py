@@ -66,7 +66,7 @@ def killed_after(seconds: float, act: Callable[[], None]) -> None:
 
 
 def terminated_after(seconds: float, act: Callable[[], None]) -> None:
-    signal.signal(signal.SIGPROF, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    signal.signal(signal.SIGPROF, lambda *_: signal.raise_signal(signal.SIGTERM))
     signal.setitimer(signal.ITIMER_PROF, seconds)
     act()
 

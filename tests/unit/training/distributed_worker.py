@@ -170,7 +170,7 @@ def signalled(processes: ProcessGroup, kind: str) -> Result:
     last = processes.rank == processes.size - 1
     result = run_to_end(settings(parallel=kind), processes, signaller=Signaller(signal.SIGTERM, [5] if last else []))
     if not last:
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
     return result
 
 

@@ -1,6 +1,5 @@
 """A run that was stopped and resumed is, bit for bit, the same as one that was not."""
 
-import os
 import signal
 import time
 from dataclasses import replace
@@ -147,7 +146,7 @@ class Interrupted:
         torch.rand(7)
         self.remaining -= 1
         if self.remaining == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             time.sleep(10)  # until the signal arrives
         self.completed += 1
         return weight_sum(of)
@@ -174,9 +173,9 @@ def test_an_interrupted_validation_is_repeated_after_resuming(kind: dict[str, An
 def test_two_signals_during_a_validation_save_a_checkpoint() -> None:
     def validate(_: Seq2Seq) -> dict[str, float]:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         raise AssertionError
 
     run, seen = trainer(settings(), validate=validate)

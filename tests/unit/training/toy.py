@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -98,7 +98,7 @@ class Signaller(Reporter):
 
     def on_step(self, metrics: StepMetrics) -> None:
         if metrics.step in self.steps:
-            os.kill(os.getpid(), self.signal)
+            signal.raise_signal(self.signal)
 
 
 def weight_sum(of: Seq2Seq) -> dict[str, float]:
