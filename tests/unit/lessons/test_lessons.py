@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-import signal
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from queue import Queue
 from typing import Any
+from unittest import mock
 
 import matplotlib as mpl
 import numpy as np
@@ -130,7 +130,7 @@ def test_what_hinders_the_command_is_one_message(monkeypatch: pytest.MonkeyPatch
         busy = call("lesson", "--port", str(server.server_address[1]), "--no-browser")
         assert busy.code == 1
         assert "Address already in use\n  what to do: choose another port, or 0" in busy.err
-    monkeypatch.setattr(LessonServer, "serve_forever", lambda server: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(LessonServer, "serve_forever", mock.Mock(side_effect=KeyboardInterrupt))
     stopped = call("lesson", "--no-browser")
     assert (stopped.code, len(stopped.err.splitlines())) == (130, 1)
 
