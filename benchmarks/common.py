@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
+from regard.config.data_folder import find_data_file
 from regard.corpus.formats.plain import read_lines
 from regard.errors import DataError, RegardError
 
@@ -21,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def corpus_folder(name: str) -> Path:
-    """Return the folder of a corpus: data/NAME, where `regard data get` puts it, or else ../shared/data/NAME."""
-    fetched = ROOT / "data" / name
+    """Return the folder of a corpus: data/NAME as recipes find it, or else ../shared/data/NAME."""
+    fetched = find_data_file(Path("data", name), ROOT)
     return fetched if fetched.is_dir() else ROOT.parent / "shared" / "data" / name
 
 

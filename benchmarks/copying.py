@@ -109,6 +109,8 @@ def main() -> None:
     options = parser.parse_args()
     if (options.run is None) != (options.source is None):
         parser.error("a run needs --source, and --source needs a run")
+    if options.vocabulary <= len(SPECIAL):
+        fail(f"--vocabulary {options.vocabulary}: {len(SPECIAL)} tokens are special; give a larger number")
     torch.set_num_threads(1)
     measured: dict[str, tuple[list[Work], int]] = {}
     if options.run is None:

@@ -48,7 +48,7 @@ def test_a_dry_run_counts_epochs(files: Files, tmp_path: Path, scratch: Path) ->
         limits = ("--set", setting, "--set", "train.max_epochs=1", "--set", "train.max_steps=1000")
         finished = call("train", files / "tiny.toml", "--out", tmp_path / "run", "--dry-run", *limits)
         assert finished.code == 0, finished.err
-        assert f"for the {steps} steps of 1 epochs with their checkpoints" in finished.err
+        assert f"for all {steps} steps (train.max_epochs=1) with their checkpoints" in finished.err
 
 
 def test_a_failing_dry_run_leaves_no_files(files: Files, tmp_path: Path, scratch: Path) -> None:

@@ -114,6 +114,10 @@ def test_no_text(script: str, text: Path, tmp_path: Path) -> None:
     assert f"error: {wrong}: the file has no lines" in refused(script, *arguments(script, run, wrong, text))
 
 
+def test_a_vocabulary_of_special_tokens_only() -> None:
+    assert "give a larger number" in refused("copying.py", "--vocabulary", "3")
+
+
 def test_sides_of_unequal_length(text: Path, tmp_path: Path) -> None:
     (longer := tmp_path / "longer").write_text("one\ntwo\nthree\n")
     message = refused("decode_cpu.py", *arguments("decode_cpu.py", tmp_path, text, longer))

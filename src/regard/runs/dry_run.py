@@ -174,7 +174,7 @@ def _describe_end(config: RunConfig, measured: Measurements) -> str:
     seconds = steps * measured.step_seconds + validations * measured.validation_seconds
     limit = f"all {steps:,} steps"
     if steps < train.max_steps:
-        limit = f"the {steps:,} steps of {train.max_epochs:g} epochs"
+        limit += f" (train.max_epochs={train.max_epochs:g})"
     end = f"{format_duration(seconds)} for {limit} with their checkpoints"
     if train.max_minutes is not None:
         end += f", or {format_duration(60 * train.max_minutes)} (train.max_minutes)"

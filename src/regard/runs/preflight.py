@@ -54,9 +54,7 @@ def allowed_steps(train: TrainConfig, batches_per_epoch: int | None) -> int:
     return min(train.max_steps, math.ceil(train.max_epochs * batches_per_epoch / train.accumulate))
 
 
-def warmup_warning(
-    train: TrainConfig, probes: Sequence[BatchProbe], batches_per_epoch: int | None = None
-) -> str | None:
+def warmup_warning(train: TrainConfig, probes: Sequence[BatchProbe], batches_per_epoch: int | None) -> str | None:
     """Return a warning if warm-up takes more than half of the steps that the limits of a run allow.
 
     Args:

@@ -99,9 +99,9 @@ def _summary(section: type[BaseModel]) -> str:
 
 def _second_stage() -> str:
     shared = OptimizationConfig.model_fields
-    own = vars(SecondStageConfig)["__annotations__"]
-    keys = ", ".join(f"`{key}`" for key in shared if key not in own)
-    table = _table(SecondStageConfig, skip=shared.keys() - own.keys())
+    inherited = [key for key in shared if SecondStageConfig.model_fields[key].default == shared[key].default]
+    keys = ", ".join(f"`{key}`" for key in inherited)
+    table = _table(SecondStageConfig, skip=set(inherited))
     introduction = f"{_summary(SecondStageConfig)} It also takes these keys of `[train]`: {keys}."
     return f"### [train.second_stage]\n\n{introduction}\n\n{table}"
 

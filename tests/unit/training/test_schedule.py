@@ -70,11 +70,10 @@ def test_halving_in_thirds_of_an_epoch_is_not_one_step_late() -> None:
 
 
 def test_halving_begins_on_time_after_a_fraction_of_an_epoch() -> None:
-    starts = [1 + hundredth / 100 for hundredth in range(100)]
-    for start, hundredth in zip(starts, range(100), strict=True):
-        config = halving(float(f"1.{hundredth:02}"), 1, "epochs")
-        assert rate_factor(config, SchedulePoint(1, epoch=start)) == 0.5
-        assert rate_factor(config, SchedulePoint(1, epoch=start - 0.01)) == 1
+    for batch in range(100):
+        config = halving(float(f"1.{batch:02}"), 1, "epochs")  # the number 1.36 is more than 1 + 36 / 100
+        assert rate_factor(config, SchedulePoint(1, epoch=1 + batch / 100)) == 0.5
+        assert rate_factor(config, SchedulePoint(1, epoch=1 + (batch - 1) / 100)) == 1
 
 
 def test_a_plateau_multiplies_the_rate_by_its_factor() -> None:

@@ -184,8 +184,10 @@ class _Job:
             if status == 0 and self.task.load():
                 measurement = self.task.results.measurements[self.task.system.name]
                 return self.task.name.removesuffix(self.task.system.name) + describe_measurement(measurement)
-            end = f"by signal {-status}" if status is not None and status < 0 else f"with status {status}"
-            end = "because of a signal" if status == INTERRUPTED else end
+            if status == INTERRUPTED:
+                end = "because of a signal"
+            else:
+                end = f"by signal {-status}" if status is not None and status < 0 else f"with status {status}"
             fix = f"see {self.log}; if memory is short, use fewer jobs"
             self.task.fail(TrainingError(f"its process has ended {end}", fix=fix), console)
         finally:

@@ -81,7 +81,7 @@ def _refuse_shared_folders(names: Sequence[str]) -> None:
     """Raise ConfigError if two combinations of values would write to the same folder."""
     if shared := [name for name, count in Counter(names).items() if count > 1]:
         raise ConfigError(
-            f"two combinations of values have the folder {shared[0]}",
+            f"two combinations of values would share the folder {shared[0]}",
             where="--with",
             fix="write values without `-`, or compare them by two commands",
         )
