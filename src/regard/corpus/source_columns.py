@@ -61,8 +61,14 @@ def check_column_count(pairs: Iterable[Pair], count: int, where: str) -> None:
         where: The file of the sources.
     """
     for pair in pairs if count else ():
-        if pair.source.strip() and (problem := columns_problem(pair.source.split(SEPARATOR), count)):
-            raise DataError(problem, where=f"{where}:{pair.line}", fix=columns_fix(count))
+        if pair.source.strip():
+            _check_columns(pair, count, where)
+
+
+def _check_columns(pair: Pair, count: int, where: str) -> None:
+    """Raise DataError if the source of a pair has other than `count` columns, or a blank one."""
+    if problem := columns_problem(pair.source.split(SEPARATOR), count):
+        raise DataError(problem, where=f"{where}:{pair.line}", fix=columns_fix(count))
 
 
 def columns_fix(count: int) -> str:
@@ -89,6 +95,5 @@ class ColumnsCorpus(DerivedCorpus):
     def __iter__(self) -> Iterator[Pair]:
         """Yield the pairs. Raise DataError for a source with another number of columns, or with a blank one."""
         for pair in self.corpus:
-            if problem := columns_problem(pair.source.split(SEPARATOR), self.count):
-                raise DataError(problem, where=f"{self.where}:{pair.line}", fix=columns_fix(self.count))
+            _check_columns(pair, self.count, self.where)
             yield pair

@@ -19,12 +19,14 @@ from regard.runs.training_data import find_training_data
 from regard.tokenizers.base import Tokenizers
 
 SEEN = "seen"
+BLANK = "blank"
 
 
 def label_novelty(run: Path, sources: Sequence[str]) -> list[str]:
     """Return the label of each source: `seen`, or for example `new lemma` or `new lemma, features`.
 
-    A source without several columns is `seen` if it occurs in training as a whole, else `new source`.
+    A source without several columns is `seen` if it occurs in training as a whole, else `new source`; one without text
+    is `blank`.
 
     Args:
         run: A run's folder, or a checkpoint in it.
@@ -38,14 +40,15 @@ def label_novelty(run: Path, sources: Sequence[str]) -> list[str]:
     labels = []
     for source, new in zip(sources, find_new_columns(find_training_data(run), sources), strict=True):
         columns = source_column_names(data, 1 + source.count(SEPARATOR))
-        labels.append(f"new {', '.join(columns[number] for number in new)}" if new else SEEN)
+        known = SEEN if source.strip() else BLANK
+        labels.append(f"new {', '.join(columns[number] for number in new)}" if new else known)
     return labels
 
 
 def find_new_columns(folder: Path, sources: Sequence[str]) -> list[list[int]]:
     """Return the numbers, from 0, of the columns of each source that do not occur in this column of training sources.
 
-    Sources are compared as the tokenizer restores them from their tokens, without tags.
+    Sources are compared as the tokenizer restores them from their tokens, without tags. A blank source has no columns.
 
     Args:
         folder: The folder of the tokenizers and the store of training pairs.
@@ -57,8 +60,8 @@ def find_new_columns(folder: Path, sources: Sequence[str]) -> list[list[int]]:
     """
     tokenizers = Tokenizers.load(folder)
     plain = tokenizers.without_tags().source
-    texts = [plain.decode(plain.encode(source.strip())) if source.strip() else "" for source in sources]
-    restored = [text.split(SEPARATOR) for text in texts]
+    stripped = [source.strip() for source in sources]
+    restored = [plain.decode(plain.encode(source)).split(SEPARATOR) if source else [] for source in stripped]
     unseen = {(number, column) for columns in restored for number, column in enumerate(columns)}
     store = PairStore.open(folder, "train")
     for index in track(range(len(store)), "reading the training data", len(store)):
