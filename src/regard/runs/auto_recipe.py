@@ -9,7 +9,7 @@ from dataclasses import replace
 from regard.config.augmentation import AugmentationConfig
 from regard.config.overrides import parse_override, parse_overrides
 from regard.config.recipe import override_config
-from regard.config.schema import DataConfig, RunConfig, TokenizerConfig, TrainConfig
+from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.console import Say
 from regard.corpus.language_codes import base_code
 from regard.corpus.language_pairs import is_known, language_pairs
@@ -26,15 +26,16 @@ from regard.runs.model_choice import (
     dropout_limit,
 )
 from regard.runs.plan import SUBWORDS, Plan, expected_vocabulary_sizes
-from regard.runs.recipe_inputs import RecipeInputs, inspect_corpus, mean_length
+from regard.runs.recipe_inputs import LEARNABLE_PAIRS, RecipeInputs, inspect_corpus, mean_length
 from regard.runs.step_timing import StepTiming, measure_step
 from regard.runs.time_budget import Budget, fit_schedule
 from regard.special_tokens import SPECIAL
 from regard.tokenizers.base import train_tokenizers
 
 CHARACTER_MAX_LENGTH = 1000  # data.max_length if tokens are characters
-WORDS_PER_TOKEN = 4  # with this many distinct words per token of a vocabulary, SentencePiece always finds enough pieces
+WORDS_PER_TOKEN = 8  # with this many distinct words per token of a vocabulary, SentencePiece always finds enough pieces
 
+MAX_ADDEND = 1_000  # tokens
 SCARCE_RATE = 0.01  # Muon's learning rate if steps are scarce
 
 BYTES_AND_SPECIAL = 256 + len(SPECIAL)
@@ -145,7 +146,8 @@ def build_recipe(
         data = data.model_copy(update={"max_length": CHARACTER_MAX_LENGTH})
     model, _ = choose_model(inputs, override_values)
     augmentation = AugmentationConfig() if inputs.columns else _choose_augmentation(data, tokenizer)
-    draft = RunConfig(data=data, tokenizer=tokenizer, model=model, augmentation=augmentation)
+    search = _choose_search(inputs, tokenizer)
+    draft = RunConfig(data=data, tokenizer=tokenizer, model=model, augmentation=augmentation, search=search)
     draft = override_config(draft, overrides, ARCHITECTURES)
     draft = draft.model_copy(update={"tokenizer": add_columns(draft.tokenizer, inputs.columns)})
     train, needed, epoch_steps = _choose_training(inputs, draft, override_values)
@@ -167,6 +169,7 @@ def build_recipe(
         plan.batch(epoch_steps),
         plan.schedule(epoch_steps, f"{_epochs(inputs)} epochs suit {inputs.pairs:,} pairs"),
         plan.patience(),
+        *plan.length_limit(),
         *budget.describe(plan, inputs.pairs),
         *plan.other_overrides(),
     ]
@@ -178,7 +181,11 @@ def _choose_tokenizer(inputs: RecipeInputs, overrides: Mapping[str, object]) -> 
     if kind is None and inputs.is_spelling:
         reason = f"a line has {inputs.mean_words:.1f} words and {inputs.mean_characters:.0f} characters"
         return _character_tokenizer(inputs), reason
-    if kind is None and inputs.pairs < 2_000:
+    if kind is None and inputs.has_closed_vocabulary and "tokenizer.vocabulary_size" not in overrides:
+        size = inputs.distinct_words + len(SPECIAL)
+        reason = f"the text has {inputs.distinct_words:,} distinct words, each in several pairs"
+        return TokenizerConfig(kind="word", vocabulary_size=max(8, size)), reason
+    if kind is None and inputs.pairs < LEARNABLE_PAIRS:
         return _character_tokenizer(inputs), f"{inputs.pairs:,} pairs are too few to learn subwords from"
     if kind == "character":
         return _character_tokenizer(inputs), "the alphabet of the text"
@@ -192,6 +199,14 @@ def _choose_tokenizer(inputs: RecipeInputs, overrides: Mapping[str, object]) -> 
 def _character_tokenizer(inputs: RecipeInputs) -> TokenizerConfig:
     size = max(8, min(inputs.alphabet_size + len(SPECIAL), 8000))
     return TokenizerConfig(kind="character", vocabulary_size=size)
+
+
+def _choose_search(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> SearchConfig:
+    """Allow translations as long as almost all targets of the corpus. Subwords are counted as words are."""
+    excess = inputs.excess_characters if tokenizer.kind == "character" else inputs.excess_words
+    needed = 10 * math.ceil((excess + 1) / 10)  # EOS is a token
+    default = SearchConfig()
+    return default.model_copy(update={"max_length_addend": max(default.max_length_addend, min(needed, MAX_ADDEND))})
 
 
 def _choose_augmentation(data: DataConfig, tokenizer: TokenizerConfig) -> AugmentationConfig:

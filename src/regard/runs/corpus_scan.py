@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from regard.runs.column_scan import ColumnScan, ColumnStatistics
 
 SAMPLED_PAIRS = 200_000  # the statistics of text are those of the first pairs; all pairs are counted
 PAIRS_COMPARED = 20_000  # the first pairs whose sides are compared
+REACHED = 0.999  # of the targets
 WORD = re.compile(r"\w+")
 # Keys of [data] that do not change which training pairs there are.
 UNRELATED = {"max_length": 256, "held_out": 0, "temperature": 1.0, "streaming": False}
@@ -46,6 +48,10 @@ class CorpusScan:
         words_in_source: Share of the words of targets that also occur in their source, over the first pairs. A word is
             a run of letters and digits here, so that programs have words.
         characters_in_source: Share of the characters of targets, without spaces, that also occur in their source.
+        rare_words: Distinct words that occur in one of the first pairs only.
+        excess_words: Words that 99.9 % of the targets have at most beyond twice those of their source, over the first
+            pairs; 0 if the source has several columns.
+        excess_characters: The same in characters.
         source_digests: A 64-bit digest of each source, (pairs,); empty if the recipe has a dev set.
     """
 
@@ -58,6 +64,9 @@ class CorpusScan:
     columns: tuple[ColumnScan, ...] = ()
     words_in_source: float = 0.0
     characters_in_source: float = 0.0
+    rare_words: int = 0
+    excess_words: int = 0
+    excess_characters: int = 0
 
 
 def scan_corpus(data: DataConfig, seed: int) -> CorpusScan:
@@ -102,7 +111,20 @@ def _scan(data: DataConfig, seed: int, _: FileStates) -> CorpusScan:
         columns=columns,
         words_in_source=statistics.words_in_source.share,
         characters_in_source=statistics.characters_in_source.share,
+        rare_words=len(statistics.distinct_words) - len(statistics.repeated_words),
+        excess_words=_quantile(statistics.excess_words),
+        excess_characters=_quantile(statistics.excess_characters),
     )
+
+
+def _quantile(counts: Counter[int]) -> int:
+    """Return the least number that REACHED of the counted numbers do not exceed."""
+    seen = 0
+    for number in sorted(counts):
+        seen += counts[number]
+        if seen >= REACHED * counts.total():
+            return number
+    return 0
 
 
 @dataclass
@@ -130,6 +152,9 @@ class _TextStatistics:
         self.pairs = self.words = self.characters = 0
         self.alphabet: set[str] = set()
         self.distinct_words: set[str] = set()
+        self.repeated_words: set[str] = set()  # those of several pairs
+        self.excess_words: Counter[int] = Counter()  # how many targets have so many words beyond twice their source
+        self.excess_characters: Counter[int] = Counter()
         self.words_in_source = _InSource()
         self.characters_in_source = _InSource()
 
@@ -152,7 +177,12 @@ class _TextStatistics:
         self.words += max(len(source), len(target))
         self.characters += max(len(source_text), len(pair.target))
         self.alphabet.update(source_text, pair.target)
-        self.distinct_words.update(source, target)
+        words = {*source, *target}
+        self.repeated_words |= words & self.distinct_words
+        self.distinct_words |= words
+        if len(columns) <= 1:
+            self.excess_words[max(0, len(target) - 2 * len(source))] += 1
+            self.excess_characters[max(0, len(pair.target) - 2 * len(source_text))] += 1
         if self.pairs <= PAIRS_COMPARED:
             self.words_in_source.add(set(WORD.findall(pair.source)), WORD.findall(pair.target))
             self.characters_in_source.add(set(pair.source), "".join(target))

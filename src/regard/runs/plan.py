@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from regard.config.overrides import override_origins, parse_overrides
 from regard.config.recipe import to_table
-from regard.config.schema import ModelConfig, RunConfig, TokenizerConfig
+from regard.config.schema import ModelConfig, RunConfig, SearchConfig, TokenizerConfig
 from regard.contract import VocabularySizes
 from regard.models import build_on_meta
 from regard.special_tokens import SPECIAL
@@ -149,6 +149,16 @@ class Plan:
         else:
             end = self.mark("train.patience", f"no early stopping; the checkpoint with the best {metric} is kept")
         return f"patience: validation {every}; {end}"
+
+    def length_limit(self) -> list[str]:
+        """Describe how long a translation may be in a line; no line for the default."""
+        search = self.config.search
+        if search.max_length_addend == SearchConfig().max_length_addend:
+            return []
+        addend = self.mark("search.max_length_addend", f"{search.max_length_addend:,} tokens")
+        because = "" if self.is_overridden("search.max_length_addend") else "; targets of the corpus are as long"
+        factor = self.mark("search.max_length_factor", f"{search.max_length_factor:g}")
+        return [f"length: a translation has at most {factor} times the tokens of its source and {addend}{because}"]
 
     def other_overrides(self) -> list[str]:
         """Return a line for each origin of overrides that no other line has shown."""

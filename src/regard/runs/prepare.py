@@ -24,6 +24,7 @@ from regard.ray_cluster import OPTION, connect
 from regard.runs.corpus_scan import forget_scan
 from regard.runs.holdout import split_corpus
 from regard.runs.length_filter import LengthFilter, print_skipped
+from regard.runs.length_limit import length_limit_warning
 from regard.runs.prepared import IdPair, Prepared, TextPair, describe_inputs
 from regard.runs.stream import count_parts, open_stream
 from regard.runs.warm_start import STARTED, load_warm_start
@@ -89,6 +90,8 @@ def _prepare(config: RunConfig, folder: Path, say: Say, encode_pairs: Encode) ->
         f"vocabulary {tokenizers.describe_sizes()}"
     )
     print_skipped("train", (train.skipped, length_filter.report), say)
+    if warning := length_limit_warning(config.search, store):
+        say(warning)
     if warm_start is not None:
         say(warm_start.describe_fit(store))
     origins = train.origins

@@ -10,6 +10,8 @@ from regard.runs.column_scan import ColumnScan
 from regard.runs.corpus_scan import scan_corpus
 from regard.runs.holdout import held_out_size
 
+LEARNABLE_PAIRS = 2_000  # from fewer, neither subwords nor the frequency of words can be learned
+CLOSED_VOCABULARY = 1_000  # words
 SPELLING_WORDS, SPELLING_CHARACTERS = 3, 60  # means below both are of words and their forms, not of sentences
 
 
@@ -27,6 +29,9 @@ class RecipeInputs:
         dev_pairs: Pairs of the dev set.
         words_in_source: Share of the words of targets that also occur in their source.
         characters_in_source: Share of the characters of targets that also occur in their source.
+        rare_words: Distinct words that occur in a single pair.
+        excess_words: Words that almost all targets have at most beyond twice those of their source.
+        excess_characters: The same in characters.
         is_rushed: Whether an epoch of the model that suits the pairs takes longer than the time limit.
         columns: The columns of the source, if there are several; see CorpusScan for what the other values are then.
     """
@@ -41,12 +46,21 @@ class RecipeInputs:
     columns: tuple[ColumnScan, ...] = ()
     words_in_source: float = 0.0
     characters_in_source: float = 0.0
+    rare_words: int = 0
+    excess_words: int = 0
+    excess_characters: int = 0
     is_rushed: bool = False
 
     @property
     def is_spelling(self) -> bool:
         """Return whether the lines are of words and their forms, not of sentences."""
         return self.mean_words < SPELLING_WORDS and self.mean_characters < SPELLING_CHARACTERS
+
+    @property
+    def has_closed_vocabulary(self) -> bool:
+        """Return whether the text has few words, each in several pairs, as an artificial language has."""
+        is_small = self.distinct_words <= CLOSED_VOCABULARY and self.pairs >= LEARNABLE_PAIRS
+        return is_small and not self.rare_words and not self.columns
 
 
 def inspect_corpus(data: DataConfig, *, gpu: bool) -> RecipeInputs:
@@ -65,6 +79,9 @@ def inspect_corpus(data: DataConfig, *, gpu: bool) -> RecipeInputs:
         columns=scan.columns,
         words_in_source=scan.words_in_source,
         characters_in_source=scan.characters_in_source,
+        rare_words=scan.rare_words,
+        excess_words=scan.excess_words,
+        excess_characters=scan.excess_characters,
     )
 
 
@@ -79,4 +96,10 @@ def mean_length(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> float:
 
 
 def _mean_tokens(kind: str, words: float, characters: float) -> float:
-    return characters if kind in ("character", "byte") else 1.4 * words
+    match kind:
+        case "character" | "byte":
+            return characters
+        case "word":
+            return words
+        case _:
+            return 1.4 * words

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from regard.config.recipe import parse_config, to_table
-from regard.config.schema import DataConfig
+from regard.config.schema import DataConfig, TokenizerConfig
 from regard.contract import VocabularySizes
 from regard.errors import ConfigError, DataError
 from regard.models import ARCHITECTURES, build_model
@@ -73,6 +73,40 @@ def test_words_and_their_forms_are_split_into_characters() -> None:
     assert kinds == ["character", "character", "character", "unigram", "unigram"]
 
 
+def test_a_closed_vocabulary_is_split_into_words() -> None:
+    def tokenizer(*overrides: str, **changes: Any) -> TokenizerConfig:
+        seen = inputs(**{"pairs": 14_000, "distinct_words": 19, "rare_words": 0, **changes})
+        return build_recipe(DATA, seen, overrides)[0].tokenizer
+
+    assert (tokenizer().kind, tokenizer().vocabulary_size) == ("word", 23)
+    assert tokenizer("tokenizer.vocabulary_size=300").kind == "unigram"
+    assert tokenizer(rare_words=1).kind == "unigram"
+    assert tokenizer(distinct_words=1_001).kind == "unigram"
+    assert tokenizer(pairs=1_999).kind == "character"
+    assert tokenizer(mean_words=1.0, mean_characters=8.0).kind == "character"
+
+
+@pytest.mark.parametrize(
+    ("kind", "excess_words", "excess_characters", "addend"),
+    [("unigram", 19, 500, 20), ("unigram", 20, 0, 30), ("character", 0, 95, 100), ("word", 31, 500, 40)],
+)
+def test_translations_may_be_as_long_as_targets(
+    kind: str, excess_words: int, excess_characters: int, addend: int
+) -> None:
+    seen = inputs(20_000, excess_words=excess_words, excess_characters=excess_characters)
+    config, plan = build_recipe(DATA, seen, [f"tokenizer.kind={kind}"])
+    assert config.search.max_length_addend == addend
+    assert any(line.startswith("length: ") for line in plan) == (addend > 20)
+    chosen, _ = build_recipe(DATA, seen, [f"tokenizer.kind={kind}", "search.max_length_addend=7"])
+    assert chosen.search.max_length_addend == 7
+
+
+def test_almost_all_targets_count_for_the_length(tmp_path: Path) -> None:
+    pairs = [("a b", "c")] * 997 + [("a b", "c c c c c c")] * 2 + [("a b", "c " * 50)]
+    seen = inspect_corpus(files(tmp_path, pairs), gpu=False)
+    assert (seen.excess_words, seen.excess_characters) == (2, 5)  # one target in a thousand may be longer
+
+
 PROGRAMS = {"words_in_source": 0.56, "characters_in_source": 0.95}
 SPELLINGS = {"mean_words": 1.0, "mean_characters": 6.0, "words_in_source": 0.0, "characters_in_source": 0.86}
 
@@ -119,6 +153,9 @@ def test_inspect_corpus(tmp_path: Path) -> None:
         dev_pairs=1,
         words_in_source=1 / 4,
         characters_in_source=2 / 5,
+        rare_words=6,
+        excess_words=1,
+        excess_characters=2,
     )
     empty = files(tmp_path, [("", "a")])
     with pytest.raises(DataError, match="no line has text"):
@@ -133,7 +170,8 @@ def made_up(words: list[str], pairs: int, *, seed: int, length: int = 6) -> list
 
 def few_words(pairs: int) -> list[tuple[str, str]]:
     rng = random.Random(5)
-    return made_up(["".join(rng.choices("abcdefghij", k=5)) for _ in range(60)], pairs, seed=1)
+    words = ["".join(rng.choices("abcdefghij", k=5)) for _ in range(60)]
+    return [*made_up(words, pairs - 1, seed=1), ("abcabc", "abcabc")]  # a word that occurs once: more may be expected
 
 
 def without_spaces(pairs: int) -> list[tuple[str, str]]:
