@@ -46,7 +46,7 @@ class _Entry:
 
     Attributes:
         fields: The fields by name.
-        flags: The span and the text of the line `#, ...`.
+        flags: The span and the text of the first line `#, ...`.
         is_fuzzy: Whether it has the flag `fuzzy`.
         start: Where its first line that is not a comment starts.
         line: The number of that line.
@@ -228,7 +228,7 @@ class _Reader:
         self.current = ""
         if line.startswith("#,"):
             self.entry.flags = (*span, line[2:])
-            self.entry.is_fuzzy = is_fuzzy(line)
+        self.entry.is_fuzzy |= is_fuzzy(line)
         if line.startswith("#|") and not self.entry.line:
             self.entry.start, self.entry.line = span[0], number
 

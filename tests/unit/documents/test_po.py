@@ -39,6 +39,29 @@ def test_crlf_and_latin_1_stay_and_unencodable_translations_are_refused() -> Non
     assert "has no '„'" in result.reports[0].reason
 
 
+@pytest.mark.parametrize(
+    ("comments", "expected"),
+    [
+        ('#, fuzzy\n#~ msgid "old"\n#~ msgstr "alt"\n\n', "#, fuzzy\n"),
+        ('#, c-format\n#~| msgid "x"\n#~ msgid "old"\n#~ msgstr "alt"\n', "#, fuzzy\n"),
+        ('#, fuzzy\n#~ msgid "old"\n#~ msgstr "alt"\n#, c-format\n', ""),
+        ("#, c-format\n#, no-wrap\n", ""),
+    ],
+)
+def test_flags_belong_to_the_entry_after_them(comments: str, expected: str) -> None:
+    entry = 'msgid "new"\nmsgstr ""\n'
+    output = fill(".po", (head() + comments + entry).encode()).data.decode()
+    if not expected:
+        comments = comments.replace("#, c-format", "#, fuzzy, c-format")
+    assert output == head() + comments + expected + entry.replace('""', '"NEW"')
+
+
+def test_an_entry_is_fuzzy_if_one_of_its_lines_of_flags_says_so() -> None:
+    text = head() + '#, fuzzy\n#, c-format\nmsgid "new"\nmsgstr ""\n'
+    result = fill(".po", text.encode())
+    assert (result.data.decode(), result.already_translated) == (text, 1)
+
+
 def test_a_string_on_several_lines_is_wrapped() -> None:
     text = head() + 'msgid ""\n"one \\"two\\"\\n"\n"' + "Word " * 30 + 'end"\nmsgstr ""\n'
     lines = fill(".po", text.encode()).data.decode().split("msgstr")[-1].splitlines()
