@@ -39,6 +39,19 @@ def test_crlf_and_latin_1_stay_and_unencodable_translations_are_refused() -> Non
     assert "has no '„'" in result.reports[0].reason
 
 
+def test_the_charset_is_that_of_the_header() -> None:
+    text = f'# Converted from charset=ISO-8859-1\n{head()}# Stöggl\nmsgid "café"\nmsgstr ""\n'
+    assert fill(".po", text.encode(), str.upper).data.decode() == text.replace(
+        'msgid "café"\nmsgstr ""', '#, fuzzy\nmsgid "café"\nmsgstr "CAFÉ"'
+    )
+
+
+def test_the_charset_of_a_header_on_one_line() -> None:
+    text = 'msgid ""\nmsgstr "X: y\\nContent-Type: text/plain; charset=ISO-8859-1\\n"\n\nmsgid "café"\nmsgstr ""\n'
+    output = fill(".po", text.encode("latin-1"), str.upper).data.decode("latin-1")
+    assert output.endswith('\nmsgstr "CAFÉ"\n')
+
+
 @pytest.mark.parametrize(
     ("comments", "expected"),
     [

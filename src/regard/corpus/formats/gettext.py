@@ -24,7 +24,7 @@ from typing import Literal
 from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.compressed import open_decompressed
 from regard.corpus.formats.plain import read_lines
-from regard.corpus.formats.po_lexer import FIX, is_fuzzy, parse_line
+from regard.corpus.formats.po_lexer import CHARSET, FIX, is_fuzzy, parse_line
 from regard.corpus.formats.sides import Sides, direction
 from regard.errors import DataError
 
@@ -36,7 +36,6 @@ MAX_ENTRY_CHARACTERS = 1 << 20
 _SUPPORTED = re.compile(
     r"utf-8|ascii|iso8859-\d+|cp\d+|koi8-[rut]|gb\d+|gbk|euc_\w+|big5\w*|shift_jis\w*|johab|tis-620|mac\w*"
 )
-_CONTENT_TYPE = re.compile(rb'^[ \t]*"Content-Type:[^\n]*?charset=([\w.:-]+)', re.MULTILINE)
 _LANGUAGE = re.compile(r"^Language: *([A-Za-z]{2,3}(?:[_-][A-Za-z0-9]+)*)(?:@\w+)? *$", re.MULTILINE)
 _PLURAL = re.compile(r"^Plural-Forms:.*\bplural *=([^;\n]{1,1000})", re.MULTILINE)
 
@@ -59,8 +58,8 @@ def _po_entries(path: Path) -> Iterator[_Entry]:
         head = file.read(HEAD_BYTES)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError("PO files in UTF-16 are not supported", where=f"{path}:1", fix="convert it to UTF-8 with iconv")
-    match = _CONTENT_TYPE.search(head)
-    line = head.count(b"\n", 0, match.start()) + 1 if match else 1
+    match = CHARSET.search(head)
+    line = head.count(b"\n", 0, match.start(1)) + 1 if match else 1
     charset = _codec(match[1].decode() if match else "", f"{path}:{line}")
     yield from _entries(read_lines(path, charset), path)
 

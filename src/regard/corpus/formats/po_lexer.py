@@ -10,6 +10,9 @@ import re
 from regard.errors import DataError
 
 FIX = "correct the file; `msgfmt --check` says more"
+CHARSET = re.compile(
+    rb'^[ \t]*(?:msgstr[ \t]*)?"(?:[^"\n]*\\n)?Content-Type:[^"\n]{0,200}?charset=([\w.:-]+)', re.MULTILINE
+)  # of a catalogue, in the line Content-Type of its header
 
 _LINE = re.compile(
     r"(?:(msgctxt|msgid_plural|msgid|msgstr)(?:\[(\d{1,4})\])?\s*)?"
