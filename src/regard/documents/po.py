@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from regard.corpus.formats.po_lexer import CHARSET, FIX, escape, is_fuzzy, parse_line
+from regard.corpus.formats.po_lexer import CHARSET, FIX, decode_bytes, escape, is_fuzzy, parse_line
 from regard.documents.document import (
     Columns,
     Edit,
@@ -83,6 +83,8 @@ class PoDocument(TextDocument):
             self._add_entry(entry)
 
     def _add_entry(self, entry: _Entry) -> None:
+        for entry_field in entry.fields.values():
+            entry_field.text = decode_bytes(entry_field.text, self.encoding)
         source = entry.fields["msgid"]
         if not source.text and "msgctxt" not in entry.fields:  # the header
             header = entry.fields["msgstr"].text if "msgstr" in entry.fields else ""

@@ -75,6 +75,21 @@ def test_an_entry_is_fuzzy_if_one_of_its_lines_of_flags_says_so() -> None:
     assert (result.data.decode(), result.already_translated) == (text, 1)
 
 
+@pytest.mark.parametrize(
+    ("charset", "escaped", "translation"),
+    [
+        ("UTF-8", r"caf\303\251", "CAFÉ"),
+        ("ISO-8859-1", r"caf\xe9", "CAFÉ"),
+        ("UTF-8", 'a caf\\303"\n"\\251', "A CAFÉ"),
+        ("UTF-8", r"caf\351", "CAF\ufffd"),
+    ],
+)
+def test_numeric_escapes_are_bytes_in_the_charset(charset: str, escaped: str, translation: str) -> None:
+    text = head(charset) + f'msgid "{escaped}"\nmsgstr ""\n'
+    output = fill(".po", text.encode(charset), str.upper).data.decode(charset)
+    assert output.partition("msgid")[2].partition("msgstr ")[2].replace('""\n', "").endswith(f'"{translation}"\n')
+
+
 def test_a_string_on_several_lines_is_wrapped() -> None:
     text = head() + 'msgid ""\n"one \\"two\\"\\n"\n"' + "Word " * 30 + 'end"\nmsgstr ""\n'
     lines = fill(".po", text.encode()).data.decode().split("msgstr")[-1].splitlines()
