@@ -89,7 +89,7 @@ class EmojiFreeText:
         count = len(self.text.split())
         placeholders = find_placeholders(translation)
         inserts = sorted(
-            (_leave(placeholders, _place(run, count, translation, spans, alignment)), index)
+            (_move_out(placeholders, _place(run, count, translation, spans, alignment)), index)
             for index, run in enumerate(self.runs)
         )
         parts: list[str] = []
@@ -228,6 +228,6 @@ def _place(run: _Run, count: int, translation: str, spans: Sequence[tuple[int, i
     return closing.start() if closing and closing.start() > start else end
 
 
-def _leave(placeholders: Sequence[Placeholder], place: int) -> int:
-    """Return a place outside placeholders, tags and entities: the end of the one that it is in, or the place itself."""
+def _move_out(placeholders: Sequence[Placeholder], place: int) -> int:
+    """Return a place that is not inside a placeholder, a tag or an entity: its end, or the place itself."""
     return next((span.end for span in placeholders if span.start < place < span.end), place)
