@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from regard.corpus.formats.po_lexer import FIX, escape, is_fuzzy, parse_line
+from regard.corpus.formats.po_lexer import CHARSET, FIX, decode_bytes, escape, is_fuzzy, parse_line
 from regard.documents.document import (
     Columns,
     Edit,
@@ -25,7 +25,6 @@ from regard.errors import DataError
 
 MAX_WIDTH = 77  # characters of a string on a separate line, as gettext wraps it
 
-_CHARSET = re.compile(rb"charset=([A-Za-z0-9_.:-]{1,40})")
 _PLURAL_FORMS = re.compile(r"nplurals\s*=\s*(\d{1,2})\s*;\s*plural\s*=\s*([^;\n]*)")
 
 
@@ -46,7 +45,7 @@ class _Entry:
 
     Attributes:
         fields: The fields by name.
-        flags: The span and the text of the line `#, ...`.
+        flags: The span and the text of the first line `#, ...`.
         is_fuzzy: Whether it has the flag `fuzzy`.
         start: Where its first line that is not a comment starts.
         line: The number of that line.
@@ -72,7 +71,7 @@ class PoDocument(TextDocument):
 
     def __init__(self, data: bytes, name: str, languages: LanguagePair, columns: Columns) -> None:
         """Parse the file. Raise DataError if it is not a PO file, with the line number."""
-        match = _CHARSET.search(data)
+        match = CHARSET.search(data)
         encoding = match[1].decode() if match else "utf-8"
         is_undeclared = encoding.upper() in ("CHARSET", "ASCII", "US-ASCII")
         encoding = "utf-8" if is_undeclared else resolve_encoding(encoding, name)
@@ -84,6 +83,8 @@ class PoDocument(TextDocument):
             self._add_entry(entry)
 
     def _add_entry(self, entry: _Entry) -> None:
+        for entry_field in entry.fields.values():
+            entry_field.text = decode_bytes(entry_field.text, self.encoding)
         source = entry.fields["msgid"]
         if not source.text and "msgctxt" not in entry.fields:  # the header
             header = entry.fields["msgstr"].text if "msgstr" in entry.fields else ""
@@ -226,9 +227,12 @@ class _Reader:
 
     def _add_comment(self, line: str, span: tuple[int, int], number: int) -> None:
         self.current = ""
-        if line.startswith("#,"):
+        if line.startswith("#~") and not self.entry.fields:
+            self.entry = _Entry()  # the comments before it belong to the obsolete entry
+            return
+        if line.startswith("#,") and self.entry.flags is None:
             self.entry.flags = (*span, line[2:])
-            self.entry.is_fuzzy = is_fuzzy(line)
+        self.entry.is_fuzzy |= is_fuzzy(line)
         if line.startswith("#|") and not self.entry.line:
             self.entry.start, self.entry.line = span[0], number
 

@@ -122,14 +122,18 @@ class _TbxReader(XmlReader):
     """TBX 2 (martif, termEntry, langSet, tig) and TBX 3 (tbx, conceptEntry, langSec, termSec).
 
     Deprecated and superseded terms are ignored. Of several target terms, the preferred one or else the first is used.
+    A language that is not requested is the only other one of the file. If none is, the source is the language that
+    comes first in the file.
     """
 
     root: ClassVar[str] = "tbx"
     former_roots: ClassVar[tuple[str, ...]] = ("martif",)
+    any_namespace: ClassVar[frozenset[str]] = frozenset(["administrativeStatus"])  # <min:administrativeStatus> of TBX 3
 
     def __init__(self, path: Path, sides: Sides) -> None:
         super().__init__(path, sides)
         self._concept: _Concept | None = None
+        self._concepts: list[_Concept] = []  # those that wait for the languages
         self._language = ""
         self._is_status = False
 
@@ -143,34 +147,63 @@ class _TbxReader(XmlReader):
             self._concept.terms.append(_TbxTerm(self._language))
         elif self._concept is not None and name == "term":
             self.collect_text()
-        elif name == "termNote" and attributes.get("type") == "administrativeStatus":
+        elif (attributes.get("type") if name == "termNote" else name) == "administrativeStatus":
             self._is_status = True
             self.collect_text()
 
     def end_element(self, name: str, text: str) -> None:
         concept = self._concept
         if concept is None:
+            self._is_status = False
             return
         if name == "term" and concept.terms:
             concept.terms[-1].text = text
-        elif name == "termNote" and self._is_status and concept.terms:
-            concept.terms[-1].status, self._is_status = text.strip(), False
+        elif name in ("termNote", "administrativeStatus") and self._is_status:
+            self._is_status = False
+            if concept.terms:
+                concept.terms[-1].status = text.strip()
         elif name in ("termEntry", "conceptEntry"):
-            self.items += self._pairs(concept)
+            concept.terms = [term for term in concept.terms if term.status not in _OBSOLETE]
             self._concept = None
+            if self.sides.source_language and self.sides.target_language:
+                self.items += _pairs(concept, self.sides)
+            else:
+                self._concepts.append(concept)
+                if len(self._concepts) > MAX_ENTRIES:
+                    self.fail(f"a glossary has at most {MAX_ENTRIES:,} entries", "divide the glossary")
 
-    def _pairs(self, concept: _Concept) -> Iterator[Pair | Skipped]:
-        terms = [term for term in concept.terms if term.status not in _OBSOLETE]
-        languages = list(dict.fromkeys(term.language for term in terms))
-        codes = self.sides.source_language, self.sides.target_language
-        if not all(codes) and len(languages) == 2:
-            codes = languages[0], languages[1]
-        if not all(codes):
+    def end_document(self) -> None:
+        if self._concepts:
+            sides = self._infer_sides()
+            self.items += chain.from_iterable(_pairs(concept, sides) for concept in self._concepts)
+
+    def _infer_sides(self) -> Sides:
+        """Return the source and target languages of the whole file. Raise DataError if they are not clear."""
+        source, target = self.sides.source_language, self.sides.target_language
+        known = source or target
+        languages = dict.fromkeys(term.language for concept in self._concepts for term in concept.terms)
+        unknown = [language for language in languages if not (known and matches_language(language, known))]
+        count = 1 if known else 2
+        if len(unknown) > count:  # en-US and en-GB are one language if there is another one
+            unknown = list(dict.fromkeys(map(_primary_subtag, unknown)))
+        if len(unknown) != count:
             self.fail("it is not clear which languages are source and target", "give the run's languages")
-        sources, targets = ([term for term in terms if matches_language(term.language, code)] for code in codes)
-        if not sources or not targets:
-            yield Skipped(f"there is no term in {codes[1] if sources else codes[0]}", concept.line)
-            return
-        best = min(targets, key=lambda term: term.status not in _PREFERRED)
-        for source in sources:
-            yield Pair(source.text, best.text, concept.line)
+        if not known:
+            return Sides(*unknown)
+        return Sides(source or unknown[0], target or unknown[0])
+
+
+def _primary_subtag(language: str) -> str:
+    return language.replace("_", "-").partition("-")[0].lower()
+
+
+def _pairs(concept: _Concept, sides: Sides) -> Iterator[Pair | Skipped]:
+    """Yield the pairs of a concept, or why there are none."""
+    codes = sides.source_language, sides.target_language
+    sources, targets = ([term for term in concept.terms if matches_language(term.language, code)] for code in codes)
+    if not sources or not targets:
+        yield Skipped(f"there is no term in {codes[1] if sources else codes[0]}", concept.line)
+        return
+    best = min(targets, key=lambda term: term.status not in _PREFERRED)
+    for source in sources:
+        yield Pair(source.text, best.text, concept.line)

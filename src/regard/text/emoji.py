@@ -10,26 +10,14 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from regard.special_tokens import UNK
+from regard.text.emoji_pattern import PATTERN
+from regard.text.placeholders import Placeholder, find_placeholders
 from regard.tokenizers.base import Tokenizer, Tokenizers
 
 Links = tuple[tuple[int, int], ...]
 """Pairs (source word, target word); words are separated by white space and counted from 0."""
-
-# Characters that are pictures by themselves, and characters that U+FE0F after them turns into pictures.
-_PICTURE = "\u231a\u231b\u23e9-\u23f3\u2600-\u27bf\u2b1b\u2b1c\u2b50\u2b55\U0001f000-\U0001faff"
-_SYMBOL = "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2328\u23cf\u23f8-\u23fa\u24c2\u25aa-\u25fe\u2934\u2935"
-_SYMBOL += "\u2b00-\u2bff\u3030\u303d\u3297\u3299"
-_BASE = rf"(?:[{_PICTURE}]\ufe0f?|[{_SYMBOL}]\ufe0f)[\U0001f3fb-\U0001f3ff]?"
-
-PATTERN: Final = (
-    r"[0-9#*]\ufe0f?\u20e3"  # keycaps
-    r"|[\U0001f1e6-\U0001f1ff]{2}"  # flags of countries
-    rf"|{_BASE}(?:[\U000e0020-\U000e007e]{{1,10}}\U000e007f)?(?:\u200d{_BASE}){{0,10}}"
-)
-"""One emoji, with its skin tone, its variation selector, and everything joined to it by zero-width joiners."""
 
 _EMOJI = re.compile(PATTERN)
 
@@ -42,7 +30,12 @@ def compile_runs(pattern: str) -> re.Pattern[str]:
 
 _RUN = compile_runs(PATTERN)
 _WORD = re.compile(r"\S+")
-_CLOSING = re.compile(r"[^\w\s]+$")
+_PUNCTUATION = re.compile(r"[^\w\s]*")
+_MARKS = ".,;:!?\u2026\u3001\u3002\uff0c\uff01\uff1a\uff1b\uff1f\u060c\u061b\u061f\u06d4\u0964"  # of sentences
+_CLOSERS = ")\\]}\"'\u00bb\u2018\u2019\u201c\u201d\u203a\u300b\u300d\u300f\u3011\uff09"  # brackets and quotes
+_END = re.compile(f"[{_MARKS}]+$")
+_END_AND_CLOSERS = re.compile(f"[{_MARKS}{_CLOSERS}]+$")
+_CLOSER = re.compile(f"[{_CLOSERS}]")
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,7 @@ class _Run:
         space_before: White space between the run and the text before it.
         space_after: White space between the run and the text after it.
         is_within: Whether the run is before punctuation that belongs to the word before it, as in `Hi 😀!`.
+        is_quoted: Whether this punctuation closes a bracket or a quotation, as in `(Hi 😀)`.
     """
 
     text: str
@@ -62,6 +56,7 @@ class _Run:
     space_before: str
     space_after: str
     is_within: bool
+    is_quoted: bool
 
 
 @dataclass(frozen=True)
@@ -92,8 +87,10 @@ class EmojiFreeText:
             return translation, alignment
         spans = [match.span() for match in _WORD.finditer(translation)]
         count = len(self.text.split())
+        placeholders = find_placeholders(translation)
         inserts = sorted(
-            (_place(run, count, translation, spans, alignment), index) for index, run in enumerate(self.runs)
+            (_move_out(placeholders, _place(run, count, translation, spans, alignment)), index)
+            for index, run in enumerate(self.runs)
         )
         parts: list[str] = []
         run_starts: list[tuple[int, int]] = []  # the start of each run in the result, and its index
@@ -180,7 +177,9 @@ def remove_runs(source: str, pattern: re.Pattern[str]) -> EmojiFreeText:
         words += len(text.split())
         is_punctuation = bool(next_character) and not next_character.isalnum()
         is_within = bool(text or parts[:-1]) and not space_after and is_punctuation
-        removed.append(_Run(match[0], words, space_before, space_after, is_within))
+        punctuation = _PUNCTUATION.match(source, next_start)
+        is_quoted = is_within and punctuation is not None and _CLOSER.search(punctuation[0]) is not None
+        removed.append(_Run(match[0], words, space_before, space_after, is_within, is_quoted))
         at = next_start
         if any(parts) and next_character and not is_within:
             parts.append(" ")
@@ -224,5 +223,11 @@ def _place(run: _Run, count: int, translation: str, spans: Sequence[tuple[int, i
     else:
         word = max(0, round(run.words * len(spans) / max(1, count)) - 1)
     start, end = spans[min(word, len(spans) - 1)]
-    closing = _CLOSING.search(translation, start, end) if run.is_within else None
+    pattern = _END_AND_CLOSERS if run.is_quoted else _END
+    closing = pattern.search(translation, start, end) if run.is_within else None
     return closing.start() if closing and closing.start() > start else end
+
+
+def _move_out(placeholders: Sequence[Placeholder], place: int) -> int:
+    """Return a place that is not inside a placeholder, a tag or an entity: its end, or the place itself."""
+    return next((span.end for span in placeholders if span.start < place < span.end), place)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from regard.text.capitals import is_upper, lower_capitals, to_normal_case, to_upper
-from regard.text.emoji import PATTERN, EmojiFreeText, Links, compile_runs, remove_runs, remove_unknown_emoji
+from regard.text.emoji import EmojiFreeText, Links, compile_runs, remove_runs, remove_unknown_emoji
+from regard.text.emoji_pattern import PATTERN
 from regard.text.numbers import localize
 from regard.tokenizers.base import Tokenizers
 from regard.tokenizers.columns import count_columns

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regard.text.emoji import PATTERN
+from regard.text.emoji_pattern import PATTERN
 
 _PATTERNS = (
     ("emoji", PATTERN),

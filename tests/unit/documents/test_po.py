@@ -39,6 +39,57 @@ def test_crlf_and_latin_1_stay_and_unencodable_translations_are_refused() -> Non
     assert "has no '„'" in result.reports[0].reason
 
 
+def test_the_charset_is_that_of_the_header() -> None:
+    text = f'# Converted from charset=ISO-8859-1\n{head()}# Stöggl\nmsgid "café"\nmsgstr ""\n'
+    assert fill(".po", text.encode(), str.upper).data.decode() == text.replace(
+        'msgid "café"\nmsgstr ""', '#, fuzzy\nmsgid "café"\nmsgstr "CAFÉ"'
+    )
+
+
+def test_the_charset_of_a_header_on_one_line() -> None:
+    text = 'msgid ""\nmsgstr "X: y\\nContent-Type: text/plain; charset=ISO-8859-1\\n"\n\nmsgid "café"\nmsgstr ""\n'
+    output = fill(".po", text.encode("latin-1"), str.upper).data.decode("latin-1")
+    assert output.endswith('\nmsgstr "CAFÉ"\n')
+
+
+@pytest.mark.parametrize(
+    ("comments", "expected"),
+    [
+        ('#, fuzzy\n#~ msgid "old"\n#~ msgstr "alt"\n\n', "#, fuzzy\n"),
+        ('#, c-format\n#~| msgid "x"\n#~ msgid "old"\n#~ msgstr "alt"\n', "#, fuzzy\n"),
+        ('#, fuzzy\n#~ msgid "old"\n#~ msgstr "alt"\n#, c-format\n', ""),
+        ("#, c-format\n#, no-wrap\n", ""),
+    ],
+)
+def test_flags_belong_to_the_entry_after_them(comments: str, expected: str) -> None:
+    entry = 'msgid "new"\nmsgstr ""\n'
+    output = fill(".po", (head() + comments + entry).encode()).data.decode()
+    if not expected:
+        comments = comments.replace("#, c-format", "#, fuzzy, c-format")
+    assert output == head() + comments + expected + entry.replace('""', '"NEW"')
+
+
+def test_an_entry_is_fuzzy_if_one_of_its_lines_of_flags_says_so() -> None:
+    text = head() + '#, fuzzy\n#, c-format\nmsgid "new"\nmsgstr ""\n'
+    result = fill(".po", text.encode())
+    assert (result.data.decode(), result.already_translated) == (text, 1)
+
+
+@pytest.mark.parametrize(
+    ("charset", "escaped", "translation"),
+    [
+        ("UTF-8", r"caf\303\251", "CAFÉ"),
+        ("ISO-8859-1", r"caf\xe9", "CAFÉ"),
+        ("UTF-8", 'a caf\\303"\n"\\251', "A CAFÉ"),
+        ("UTF-8", r"caf\351", "CAF\ufffd"),
+    ],
+)
+def test_numeric_escapes_are_bytes_in_the_charset(charset: str, escaped: str, translation: str) -> None:
+    text = head(charset) + f'msgid "{escaped}"\nmsgstr ""\n'
+    output = fill(".po", text.encode(charset), str.upper).data.decode(charset)
+    assert output.partition("msgid")[2].partition("msgstr ")[2].replace('""\n', "").endswith(f'"{translation}"\n')
+
+
 def test_a_string_on_several_lines_is_wrapped() -> None:
     text = head() + 'msgid ""\n"one \\"two\\"\\n"\n"' + "Word " * 30 + 'end"\nmsgstr ""\n'
     lines = fill(".po", text.encode()).data.decode().split("msgstr")[-1].splitlines()

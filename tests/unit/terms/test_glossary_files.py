@@ -18,6 +18,7 @@ TBX_2 = """<?xml version="1.0"?><!DOCTYPE martif SYSTEM "TBXcoreStructV02.dtd">
 </tig><tig><term>Festplatte</term></tig></langSet></termEntry>
 <termEntry id="2"><langSet xml:lang="en"><tig><term>mouse</term></tig></langSet></termEntry>
 </body></text></martif>"""
+STATUS = '<termNote type="administrativeStatus">deprecatedTerm-admn-sts</termNote>'
 TBX_3 = """<tbx type="TBX-Basic" xmlns="urn:iso:std:iso:30042:ed-2"><text><body>
 <conceptEntry id="1"><langSec xml:lang="de"><termSec><term>Laufwerk</term></termSec>
 <termSec><term>Festplatte</term><termNote type="administrativeStatus">preferredTerm-admn-sts</termNote></termSec>
@@ -47,6 +48,59 @@ def pairs(glossary: Glossary) -> list[tuple[str, str]]:
 )
 def test_formats(tmp_path: Path, name: str, text: str, expected: list[tuple[str, str]]) -> None:
     assert pairs(read(tmp_path / name, text)) == expected
+
+
+def concepts(*terms: str) -> str:
+    """Return a TBX file with a concept for each text such as `de Hund, en dog`."""
+    entries = [
+        "".join(
+            f'<langSec xml:lang="{language}"><termSec><term>{term}</term></termSec></langSec>'
+            for language, term in (pair.split() for pair in concept.split(","))
+        )
+        for concept in terms
+    ]
+    return f"<tbx>{''.join(f'<conceptEntry>{entry}</conceptEntry>' for entry in entries)}</tbx>"
+
+
+@pytest.mark.parametrize(
+    ("languages", "terms", "expected"),
+    [
+        (("en", ""), ["de Hund, en dog"], [("dog", "Hund")]),
+        (("", "de"), ["de Hund, en dog"], [("dog", "Hund")]),
+        (("", "en"), ["en dog, de Hund"], [("Hund", "dog")]),
+        (("en", ""), ["en-US dog, de Hund", "de-AT Maus, en-GB mouse"], [("dog", "Hund"), ("mouse", "Maus")]),
+        (("", ""), ["en dog, de Hund", "de Maus, en mouse"], [("dog", "Hund"), ("mouse", "Maus")]),
+        (("", ""), ["en cat", "de Hund, en dog"], [("dog", "Hund")]),
+        (("", ""), ["en-US dog, de Hund", "de Maus, en-GB mouse"], [("dog", "Hund"), ("mouse", "Maus")]),
+        (("", ""), ["zh-CN a, zh-TW b"], [("a", "b")]),
+    ],
+)
+def test_tbx_has_one_direction(
+    tmp_path: Path, languages: tuple[str, str], terms: list[str], expected: list[tuple[str, str]]
+) -> None:
+    assert pairs(read(tmp_path / "a.tbx", concepts(*terms), languages)) == expected
+
+
+@pytest.mark.parametrize(
+    ("languages", "terms"),
+    [(("", ""), ["en dog, de Hund", "fr chien, de Hund"]), (("en", ""), ["de Hund, fr chien"]), (("", ""), ["en dog"])],
+)
+def test_tbx_with_unclear_languages(tmp_path: Path, languages: tuple[str, str], terms: list[str]) -> None:
+    with pytest.raises(DataError, match="not clear which languages"):
+        read(tmp_path / "a.tbx", concepts(*terms), languages)
+
+
+@pytest.mark.parametrize("prefix", ["min:", "x:", ""])
+def test_the_status_of_a_term_may_be_an_element(tmp_path: Path, prefix: str) -> None:
+    text = TBX_2.replace("martif", "tbx").replace(
+        "<tbx ", '<tbx xmlns:min="http://www.tbxinfo.net/ns/min" xmlns:x="y" '
+    )
+    status = f"<{prefix}administrativeStatus>deprecatedTerm-admn-sts</{prefix}administrativeStatus>"
+    assert STATUS in text
+    assert pairs(read(tmp_path / "a.tbx", text.replace(STATUS, status))) == [
+        ("hard disk", "Festplatte"),
+        ("hard drive", "Festplatte"),
+    ]
 
 
 def test_problems_name_file_and_line(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.config.schema import TokenizerConfig
-from regard.text.emoji import PATTERN, remove_emoji, remove_unknown_emoji
+from regard.text.emoji import remove_emoji, remove_unknown_emoji
+from regard.text.emoji_pattern import PATTERN
 from regard.tokenizers.base import train_tokenizers
 
 EMOJI = [
@@ -57,6 +58,39 @@ def test_places(source: str, emoji_free_text: str, translation: str, expected: s
     emoji_free = remove_emoji(source)
     assert emoji_free.text == emoji_free_text
     assert emoji_free.restore(translation)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "translation", "expected"),
+    [
+        ("Hi {name}😀!", "Hallo {name}!", "Hallo {name}😀!"),
+        ("Hi <b>Ann</b>😀!", "Hallo <b>Ann</b>!", "Hallo <b>Ann</b>😀!"),
+        ("Tom &amp; Ann&nbsp;😀.", "Tom &amp; Anna&nbsp;.", "Tom &amp; Anna&nbsp;😀."),
+        ("A dog (brown) 😀.", "Ein Hund (braun).", "Ein Hund (braun) 😀."),
+        ("It is “fine” 😀…", "Es ist „gut“…", "Es ist „gut“ 😀…"),
+        ("(A dog 😀).", "(Ein Hund).", "(Ein Hund 😀)."),
+        ('"A dog 😀!"', "„Ein Hund!“", "„Ein Hund 😀!“"),
+        ("({dog} 😀).", "({dog}).", "({dog} 😀)."),
+        ("A <b class='x'>dog</b> 😀 runs", "<b class='x'>Hund</b> rennt", "<b class='x'>Hund</b> 😀 rennt"),
+        ("100% 😀!", "100%!", "100% 😀!"),
+        ("你好😀。", "Hallo。", "Hallo😀。"),
+    ],
+)
+def test_placeholders_tags_and_brackets_stay_whole(source: str, translation: str, expected: str) -> None:
+    assert remove_emoji(source).restore(translation)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("target_word", "expected"),
+    [
+        (0, '<a href="a b"> 😀 Hund</a> rennt'),
+        (1, '<a href="a b"> 😀 Hund</a> rennt'),
+        (2, '<a href="a b">Hund</a> 😀 rennt'),
+    ],
+)
+def test_emoji_are_not_inserted_into_a_tag_with_spaces(target_word: int, expected: str) -> None:
+    links = ((1, target_word), (2, 3))
+    assert remove_emoji("A dog 😀 runs").restore('<a href="a b">Hund</a> rennt', links)[0] == expected
 
 
 def test_emoji_follow_the_word_before_them() -> None:

@@ -24,7 +24,7 @@ from typing import Literal
 from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.compressed import open_decompressed
 from regard.corpus.formats.plain import read_lines
-from regard.corpus.formats.po_lexer import FIX, is_fuzzy, parse_line
+from regard.corpus.formats.po_lexer import CHARSET, FIX, decode_bytes, is_fuzzy, parse_line
 from regard.corpus.formats.sides import Sides, direction
 from regard.errors import DataError
 
@@ -36,7 +36,6 @@ MAX_ENTRY_CHARACTERS = 1 << 20
 _SUPPORTED = re.compile(
     r"utf-8|ascii|iso8859-\d+|cp\d+|koi8-[rut]|gb\d+|gbk|euc_\w+|big5\w*|shift_jis\w*|johab|tis-620|mac\w*"
 )
-_CONTENT_TYPE = re.compile(rb'^[ \t]*"Content-Type:[^\n]*?charset=([\w.:-]+)', re.MULTILINE)
 _LANGUAGE = re.compile(r"^Language: *([A-Za-z]{2,3}(?:[_-][A-Za-z0-9]+)*)(?:@\w+)? *$", re.MULTILINE)
 _PLURAL = re.compile(r"^Plural-Forms:.*\bplural *=([^;\n]{1,1000})", re.MULTILINE)
 
@@ -59,10 +58,10 @@ def _po_entries(path: Path) -> Iterator[_Entry]:
         head = file.read(HEAD_BYTES)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError("PO files in UTF-16 are not supported", where=f"{path}:1", fix="convert it to UTF-8 with iconv")
-    match = _CONTENT_TYPE.search(head)
-    line = head.count(b"\n", 0, match.start()) + 1 if match else 1
+    match = CHARSET.search(head)
+    line = head.count(b"\n", 0, match.start(1)) + 1 if match else 1
     charset = _codec(match[1].decode() if match else "", f"{path}:{line}")
-    yield from _entries(read_lines(path, charset), path)
+    yield from _entries(read_lines(path, charset), path, charset)
 
 
 def read_mo(path: Path, sides: Sides) -> Iterator[Pair | Skipped]:
@@ -203,9 +202,9 @@ class _Draft:
             raise DataError(f"an entry has more than {MAX_ENTRY_CHARACTERS:,} characters", where=where, fix="divide it")
         self.current.write(text)
 
-    def entry(self, path: Path) -> _Entry:
+    def entry(self, path: Path, charset: str) -> _Entry:
         """Return the finished entry. Raise DataError if a part is missing."""
-        texts = {keyword: text.getvalue() for keyword, text in self.texts.items()}
+        texts = {keyword: decode_bytes(text.getvalue(), charset) for keyword, text in self.texts.items()}
         forms = {int(keyword[7:-1] or 0): text for keyword, text in texts.items() if keyword.startswith("msgstr")}
         plural = texts.get("msgid_plural")
         if "msgid" not in texts or not forms or (plural is None) != ("msgstr" in texts):
@@ -217,7 +216,7 @@ class _Draft:
         return _Entry(self.line, texts["msgid"], plural, forms, "msgctxt" in texts, self.is_fuzzy, self.is_obsolete)
 
 
-def _entries(lines: Iterable[str], path: Path) -> Iterator[_Entry]:
+def _entries(lines: Iterable[str], path: Path, charset: str) -> Iterator[_Entry]:
     draft: _Draft | None = None
     fuzzy = False
     for number, raw_line in enumerate(lines, start=1):
@@ -229,13 +228,13 @@ def _entries(lines: Iterable[str], path: Path) -> Iterator[_Entry]:
         keyword, text = parse_line(line, where)
         if keyword == "msgctxt" or (keyword == "msgid" and (draft is None or "msgid" in draft.texts)):
             if draft is not None:
-                yield draft.entry(path)
+                yield draft.entry(path, charset)
             draft, fuzzy = _Draft(number, fuzzy, is_obsolete), False
         if draft is None:
             raise DataError("this belongs to no msgid", where=where, fix="begin each entry with msgid")
         draft.add(keyword, text, where)
     if draft is not None:
-        yield draft.entry(path)
+        yield draft.entry(path, charset)
 
 
 def _strip_obsolete(line: str) -> tuple[bool, str]:

@@ -29,11 +29,12 @@ _CODE = frozenset(("bpt", "ept", "ph", "it", "ut"))  # inline elements whose con
 class XmlReader(ABC):
     """Reads one file. Subclasses handle the elements of a format and append pairs to `items`.
 
-    Elements in other namespaces than that of the root are ignored with their content.
+    Elements in other namespaces than that of the root are ignored with their content, except those of `any_namespace`.
     """
 
     root: ClassVar[str]
     former_roots: ClassVar[tuple[str, ...]] = ()  # the root elements of former versions of the format
+    any_namespace: ClassVar[frozenset[str]] = frozenset()  # the names of elements that are read in every namespace
 
     def __init__(self, path: Path, sides: Sides) -> None:
         self.path = path
@@ -132,7 +133,7 @@ class XmlReader(ABC):
                     f"the root element is <{name[:50]}>, not <{self.root}>",
                     "rename the file to the suffix of its format",
                 )
-        elif namespace != self._namespace:
+        elif namespace != self._namespace and name not in self.any_namespace:
             self._skipped_depth = 1
             return
         if self._text is None:

@@ -17,6 +17,7 @@ from regard.documents.containers.namespaces import OOXML
 from regard.documents.containers.part import Part, quote_attribute, tag_name
 from regard.documents.document import LanguagePair, MarkedText, SkippedEntry
 from regard.documents.html_attributes import parse_attributes
+from regard.documents.strings import join_surrogates
 from regard.documents.xml import Node, escape, read_elements
 
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -172,8 +173,8 @@ def _text_of(nodes: Sequence[Node]) -> str:
 
 
 def _decode(text: str) -> str:
-    """Replace escaped characters such as `_x000D_`."""
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+    """Replace escaped characters such as `_x000D_`, and those of two halves such as `_xD83D__xDE00_`."""
+    return join_surrogates(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), text))
 
 
 def _encode(text: str) -> str:

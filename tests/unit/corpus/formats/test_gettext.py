@@ -99,6 +99,23 @@ def test_the_charset_of_the_header(tmp_path: Path) -> None:
         read(BilingualFile(path, Sides()))
 
 
+@pytest.mark.parametrize(("charset", "escaped"), [("UTF-8", r"caf\303\251"), ("ISO-8859-1", r"caf\xe9")])
+def test_numeric_escapes_are_bytes_in_the_charset(tmp_path: Path, charset: str, escaped: str) -> None:
+    body = f'msgid "{escaped}"\nmsgstr "b"\n'
+    assert read(catalogue(tmp_path / "x.po", body, HEADER.format(charset, "", "n"))) == [("café", "b", 6)]
+
+
+@pytest.mark.skipif(shutil.which("msgcat") is None, reason="msgcat is not installed")
+@pytest.mark.parametrize("charset", ["UTF-8", "ISO-8859-1", "SHIFT_JIS", "GBK"])
+def test_escapes_of_msgcat(tmp_path: Path, charset: str) -> None:
+    text = "ソ表 and アー" if charset in ("SHIFT_JIS", "GBK") else "café " * 40 + "à"
+    path = tmp_path / "x.po"
+    path.write_bytes(f'{HEADER.format(charset, "", "n")}\nmsgid "a"\nmsgstr "{text}"\n'.encode(charset))
+    subprocess.run(["msgcat", "--escape", "-o", path, path], check=True, stderr=subprocess.DEVNULL)
+    assert b"\\" in path.read_bytes().rpartition(b"msgid")[2]
+    assert [pair.target for pair in BilingualFile(path, Sides())] == [text]
+
+
 @pytest.mark.parametrize("charset", ["klingon", "utf-16", "unicode_escape", "idna", "rot13", "utf-7"])
 def test_unsupported_charsets(tmp_path: Path, charset: str) -> None:
     with pytest.raises(DataError, match=rf"x\.po:3: the charset '{charset}' is not known"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.corpus.formats.po_lexer import escape, is_fuzzy, parse_line, unescape
+from regard.corpus.formats.po_lexer import decode_bytes, escape, is_fuzzy, parse_line, unescape
 from regard.errors import DataError
 
 
@@ -37,6 +37,21 @@ def test_other_lines_are_errors(line: str) -> None:
 )
 def test_flags(line: str, fuzzy: bool) -> None:
     assert is_fuzzy(line) is fuzzy
+
+
+@pytest.mark.parametrize(
+    ("escaped", "charset", "text"),
+    [
+        (r"caf\303\251", "utf-8", "café"),
+        (r"caf\xC3\xa9 \303\251", "utf-8", "café é"),
+        (r"caf\351", "iso8859-1", "café"),
+        (r"\203A\201[\203\\\225\\", "shift_jis", "アーソ表"),  # as `msgcat -E` writes it
+        (r"\101\351b", "utf-8", "A\ufffdb"),
+        (r"\777", "utf-8", "\ufffd"),
+    ],
+)
+def test_numeric_escapes_are_bytes(escaped: str, charset: str, text: str) -> None:
+    assert decode_bytes(unescape(escaped), charset) == text
 
 
 @given(st.text())

@@ -53,11 +53,8 @@ def test_shared_strings_of_xlsxwriter() -> None:
     assert changed_members(data, result.data) == {"xl/sharedStrings.xml", "xl/drawings/drawing1.xml"}
 
 
-def test_escaped_characters_and_pronunciations() -> None:
-    strings = (
-        '<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>one_x000D_\ntwo</t></si>'
-        "<si><t>an _x005F_x0041_ b</t><rPh sb='0' eb='1'><t>x</t></rPh><phoneticPr fontId='1'/></si></sst>"
-    )
+def with_shared_strings(strings: str) -> bytes:
+    strings = f'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">{strings}</sst>'
     book = openpyxl.Workbook()
     book.active["A1"] = "x"
     members = unpack(saved(book))
@@ -66,10 +63,24 @@ def test_escaped_characters_and_pronunciations() -> None:
     if "sharedStrings" not in types:
         types = types.replace("</Types>", f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/></Types>')
     members |= {"[Content_Types].xml": types.encode(), "xl/sharedStrings.xml": strings.encode()}
-    new = unpack(fill(".xlsx", pack(members), str).data)["xl/sharedStrings.xml"].decode()
+    return pack(members)
+
+
+def test_escaped_characters_and_pronunciations() -> None:
+    strings = "<si><t>one_x000D_\ntwo</t></si>"
+    strings += "<si><t>an _x005F_x0041_ b</t><rPh sb='0' eb='1'><t>x</t></rPh><phoneticPr fontId='1'/></si>"
+    new = unpack(fill(".xlsx", with_shared_strings(strings), str).data)["xl/sharedStrings.xml"].decode()
     assert new.partition(">")[2] == (
         '<si><t xml:space="preserve">one\ntwo</t></si><si><t xml:space="preserve">an _x005F_x0041_ b</t></si></sst>'
     )
+
+
+@pytest.mark.parametrize(("escaped", "character"), [("_xD83D__xDE00_", "😀"), ("_xD83D_", "\ufffd")])
+def test_escaped_surrogates_are_one_character(escaped: str, character: str) -> None:
+    data = with_shared_strings(f"<si><t>good {escaped}</t></si>")
+    assert texts(".xlsx", data)[-1] == f"good {character}"
+    new = unpack(fill(".xlsx", data).data)["xl/sharedStrings.xml"].decode()
+    assert f'<t xml:space="preserve">GOOD {character}</t>' in new
 
 
 def test_the_columns_of_a_table_have_the_names_of_their_headings() -> None:
