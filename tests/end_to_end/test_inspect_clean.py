@@ -134,6 +134,52 @@ def test_files_of_unequal_length_are_inspected_and_not_cleaned(tmp_path: Path) -
     assert not (tmp_path / "c.tsv").exists()
 
 
+ENGLISH_GERMAN = [
+    ("The weather is nice today and we are going to the beach.", "Das Wetter ist heute schön, und wir gehen baden."),
+    ("My brother has bought a new car for his family.", "Mein Bruder hat ein neues Auto für seine Familie gekauft."),
+    ("She reads a long book about the history of France.", "Sie liest ein langes Buch über die Geschichte von Paris."),
+    ("The children are playing in the garden.", "Die Kinder spielen im Garten hinter dem Haus."),
+]
+
+
+def tmx(srclang: str, *, third: bool = False) -> str:
+    units = "".join(
+        f'<tu><tuv xml:lang="de"><seg>{german}</seg></tuv><tuv xml:lang="en"><seg>{english}</seg></tuv>'
+        + ('<tuv xml:lang="fr"><seg>Bonjour.</seg></tuv></tu>' if third else "</tu>")
+        for english, german in ENGLISH_GERMAN
+    )
+    return f'<tmx version="1.4"><header srclang="{srclang}"/><body>{units}</body></tmx>'
+
+
+FILES_WITH_LANGUAGES = {
+    "swapped.en-de.tmx": tmx("de"),
+    "three.en-de.tmx": tmx("en", third=True),
+    "all.en-de.tmx": tmx("*all*"),
+    "table.en-de.tsv": "id\ten\tde\n" + "".join(f"1\t{english}\t{german}\n" for english, german in ENGLISH_GERMAN),
+    "swapped.en-de.tsv": "de\ten\n" + "".join(f"{german}\t{english}\n" for english, german in ENGLISH_GERMAN),
+}
+
+
+@pytest.mark.parametrize("name", FILES_WITH_LANGUAGES)
+def test_languages_of_a_file_name_say_how_to_read_the_file(name: str, tmp_path: Path) -> None:
+    (path := tmp_path / name).write_text(FILES_WITH_LANGUAGES[name], encoding="utf-8")
+    clean(data=path, output=tmp_path / "out.tsv")
+    expected = "".join(f"{english}\t{german}\n" for english, german in ENGLISH_GERMAN)
+    assert (tmp_path / "out.tsv").read_text(encoding="utf-8") == expected
+    clean(data=path, source_language="de", output=tmp_path / "reverse.tsv")
+    expected = "".join(f"{german}\t{english}\n" for english, german in ENGLISH_GERMAN)
+    assert (tmp_path / "reverse.tsv").read_text(encoding="utf-8") == expected
+
+
+def test_languages_of_the_corpus_say_how_to_read_a_test_set(tmp_path: Path) -> None:
+    for name, texts in zip(("train.en", "train.de"), zip(*ENGLISH_GERMAN, strict=True), strict=True):
+        (tmp_path / name).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    (tmp_path / "test.tmx").write_text(tmx("de"), encoding="utf-8")
+    files: Files = {"source": tmp_path / "train.en", "target": tmp_path / "train.de"}
+    inspect(**files, test_data=tmp_path / "test.tmx", json_=tmp_path / "found.json")
+    assert read_json(tmp_path / "found.json")["findings"]["leakage"]["lines"] == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     "call, message",
     [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regard.console import status
-from regard.corpus.formats.sides import Sides
+from regard.corpus.formats.sides import Sides, direction
 from regard.corpus.language_codes import languages_from_names
 from regard.corpus.paths import CorpusPaths
 from regard.errors import ConfigError
@@ -29,12 +30,13 @@ class CorpusInputs:
 
     @classmethod
     def of(cls, train: Files, dev: Files, test: Files, sides: Sides) -> CorpusInputs:
-        """Return the inputs that the command line names."""
+        """Return the inputs that the command line names. Languages that it leaves out are those in the file names."""
+        corpus = CorpusPaths(*train, ("--source", "--target", "--data"))
         return cls(
-            CorpusPaths(*train, ("--source", "--target", "--data")),
+            corpus,
             CorpusPaths(*dev, ("--dev-source", "--dev-target", "--dev-data")),
             CorpusPaths(*test, ("--test-source", "--test-target", "--test-data")),
-            sides,
+            _add_languages(sides, corpus.files()),
         )
 
     def files(self) -> list[Path]:
@@ -57,7 +59,16 @@ class CorpusInputs:
         for name, place in (("dev", self.dev), ("test", self.test)):
             if (held_out_corpus := place.open(self.sides)) is not None:
                 held_out[name] = held_out_corpus
-        source_language, target_language = languages_from_names(*self.train.files())
-        languages = (self.sides.source_language or source_language, self.sides.target_language or target_language)
+        languages = (self.sides.source_language, self.sides.target_language)
         with status("reading ...") as update:
             return CorpusInspector(corpus, held_out, languages, lambda text: update(f"{text} ..."))
+
+
+def _add_languages(sides: Sides, files: Sequence[Path]) -> Sides:
+    """Return the sides with the languages in the names of the files, where no languages are requested."""
+    source, target = languages_from_names(*files) if files else ("", "")
+    if direction(sides, source, target) == "backward":
+        source, target = target, source
+    return replace(
+        sides, source_language=sides.source_language or source, target_language=sides.target_language or target
+    )
