@@ -180,6 +180,16 @@ def test_languages_of_the_corpus_say_how_to_read_a_test_set(tmp_path: Path) -> N
     assert read_json(tmp_path / "found.json")["findings"]["leakage"]["lines"] == [1, 2, 3, 4]
 
 
+def test_an_input_in_the_folder_of_corpora_is_not_overwritten(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGARD_DATA", str(tmp_path))
+    for output in ({"output_source": files["source"], "output_target": tmp_path / "x"}, {"report": files["source"]}):
+        rest: Files = {} if "output_source" in output else {"output": tmp_path / "x.tsv"}
+        with pytest.raises(ConfigError, match="would be overwritten"):
+            clean(source=Path("data/train.aa"), target=Path("data/train.bb.gz"), **output, **rest)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
