@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,14 @@ def files(tmp_path: Path) -> Files:
     with gzip.open(paths["target"], "wt", encoding="utf-8") as file:
         file.writelines(f"{target}\n" for _, target in texts)
     return paths
+
+
+def _unblock(fifo: Path) -> None:
+    """End a process that waits for data of a FIFO."""
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:  # nobody waits
+        return
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -188,6 +198,27 @@ def test_an_input_in_the_folder_of_corpora_is_not_overwritten(
         rest: Files = {} if "output_source" in output else {"output": tmp_path / "x.tsv"}
         with pytest.raises(ConfigError, match="would be overwritten"):
             clean(source=Path("data/train.aa"), target=Path("data/train.bb.gz"), **output, **rest)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
+@pytest.mark.parametrize("command", [inspect, clean])
+@pytest.mark.parametrize("kind", ["pipe", "fifo"])
+def test_a_pipe_is_refused(command: Callable[..., None], kind: str, files: Files, tmp_path: Path) -> None:
+    reads, writes = os.pipe()
+    os.write(writes, files["source"].read_bytes()[:1000])
+    os.close(writes)
+    os.mkfifo(tmp_path / "fifo")
+    source = tmp_path / "fifo" if kind == "fifo" else Path(f"/dev/fd/{reads}")
+    outputs: Files = {"output": tmp_path / "x.tsv"} if command is clean else {}
+    timer = threading.Timer(5, _unblock, [tmp_path / "fifo"])  # a command that opens the FIFO fails, and does not hang
+    timer.start()
+    try:
+        with pytest.raises(DataError, match=r"not a regular file.*\n.*write it to a file first") as error:
+            command(source=source, target=files["target"], **outputs)
+        assert error.value.where == str(source)
+    finally:
+        timer.cancel()
+        os.close(reads)
 
 
 @pytest.mark.parametrize(

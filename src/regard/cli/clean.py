@@ -141,7 +141,7 @@ def clean(
     outputs = CleanOutputs(output_source, output_target, output)
     options = chosen_faults(drop, also, keep, repair=repair or mend)
     refuse_same(inputs.files(), [*outputs.files(), removed, report])
-    corpus = inputs.train.open(inputs.sides)
+    corpus = inputs.open_train()
     if isinstance(corpus, ParallelText) and (error := corpus.length_mismatch()):
         raise error
     summary = _summary(options, *_write(inputs.read(), options, outputs, removed))

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regard.config.data_folder import find_data_file
 from regard.console import status
 from regard.corpus.formats.sides import Sides, direction
 from regard.corpus.language_codes import languages_from_names
 from regard.corpus.paths import CorpusPaths
-from regard.errors import ConfigError
+from regard.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from regard.corpus.bilingual_file import BilingualFile
+    from regard.corpus.parallel_text import ParallelText
     from regard.corpus_checks.inspection import CorpusInspector
 
 Files = tuple[Path | None, Path | None, Path | None]  # source, target, or one file with both
@@ -43,6 +46,20 @@ class CorpusInputs:
         """Return all files that are read."""
         return [path for place in (self.train, self.dev, self.test) for path in place.files()]
 
+    def open_train(self) -> ParallelText | BilingualFile:
+        """Return the training corpus, which can be read repeatedly.
+
+        Raises:
+            ConfigError: It is not clear what to read.
+            DataError: A file has an unknown format, or can be read only once.
+        """
+        corpus = self.train.open(self.sides)
+        if corpus is None:
+            raise ConfigError("no corpus is given", fix="give --source and --target, or --data")
+        for path in self.train.files():
+            _refuse_stream(path)
+        return corpus
+
     def read(self) -> CorpusInspector:
         """Read the corpus once.
 
@@ -52,9 +69,7 @@ class CorpusInputs:
         """
         from regard.corpus_checks.inspection import CorpusInspector
 
-        corpus = self.train.open(self.sides)
-        if corpus is None:
-            raise ConfigError("no corpus is given", fix="give --source and --target, or --data")
+        corpus = self.open_train()
         held_out = {}
         for name, place in (("dev", self.dev), ("test", self.test)):
             if (held_out_corpus := place.open(self.sides)) is not None:
@@ -72,3 +87,14 @@ def _add_languages(sides: Sides, files: Sequence[Path]) -> Sides:
     return replace(
         sides, source_language=sides.source_language or source, target_language=sides.target_language or target
     )
+
+
+def _refuse_stream(path: Path) -> None:
+    """Raise DataError for a pipe or a device, which is empty when it is read again."""
+    place = find_data_file(path)
+    if place.exists() and not place.is_file() and not place.is_dir():
+        raise DataError(
+            "this is not a regular file, and the corpus is read more than once",
+            where=path,
+            fix="write it to a file first",
+        )
