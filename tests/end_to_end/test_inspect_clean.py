@@ -221,6 +221,21 @@ def test_a_pipe_is_refused(command: Callable[..., None], kind: str, files: Files
         os.close(reads)
 
 
+def test_pairs_that_the_repair_makes_blank_are_removed(tmp_path: Path) -> None:
+    rows = [*("\t".join(pair) for pair in sentences(60)), "\ufeff\u00ad\tx y z", "\u200bgood\tgut"]
+    (tmp_path / "text.tsv").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    outputs: Files = {"removed": tmp_path / "removed", "report": tmp_path / "report", "repair": True}
+    clean(data=tmp_path / "text.tsv", output=tmp_path / "out.tsv", drop="blank", **outputs)
+    assert (tmp_path / "out.tsv").read_text(encoding="utf-8").splitlines() == [*rows[:60], "good\tgut"]
+    (removed,) = (tmp_path / "removed").read_text(encoding="utf-8").splitlines()
+    assert json.loads(removed)["reasons"] == {"blank": "the source is blank after the repair"}
+    report = (tmp_path / "report").read_text(encoding="utf-8")
+    assert "62 read = 61 kept + 1 removed + 0 skipped" in report and "1 removed: blank" in report
+    assert "1 of the kept pairs repaired" in report
+    clean(data=tmp_path / "text.tsv", output=tmp_path / "out.tsv", drop="", repair=True)
+    assert (tmp_path / "out.tsv").read_text(encoding="utf-8").count("\n") == 62
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
