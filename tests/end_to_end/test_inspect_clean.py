@@ -37,6 +37,11 @@ def files(tmp_path: Path) -> Files:
     return paths
 
 
+def _table(folder: Path) -> Path:
+    (path := folder / "table.tsv").write_text("a\tb\tc\n")
+    return path
+
+
 def _unblock(fifo: Path) -> None:
     """End a process that waits for data of a FIFO."""
     try:
@@ -245,6 +250,11 @@ def test_pairs_that_the_repair_makes_blank_are_removed(tmp_path: Path) -> None:
         (lambda f, p: inspect(data=p / "x.foo"), "not that of a known format"),
         (lambda f, p: inspect(source=p / "no", target=p / "no"), "no such file"),
         (lambda f, p: inspect(**f, json_=f["source"]), "would be overwritten"),
+        (lambda f, p: inspect(data=_table(p), source_column="1,,2", target_column="3"), "name is missing .*'1,,2'"),
+        (
+            lambda f, p: clean(data=_table(p), source_column="1,", target_column="3", output=p / "x.tsv"),
+            "name is missing .*'1,'",
+        ),
         (lambda f, p: clean(**f), "not clear where to write the clean corpus"),
         (lambda f, p: clean(**f, output_source=p / "x"), "not clear where to write the clean corpus"),
         (lambda f, p: clean(**f, output=p / "x.csv"), "the only format is TSV"),
