@@ -191,8 +191,8 @@ def _write(
 
     joined = 0
     with ExitStack() as stack, status("cleaning ..."):
-        writers = [stack.enter_context(output(path)) for path in outputs.files()]
-        write_removed = stack.enter_context(output(removed)) if removed else None
+        writers = [stack.enter_context(output(path, keep_partial=True)) for path in outputs.files()]
+        write_removed = stack.enter_context(output(removed, keep_partial=True)) if removed else None
 
         def keep(source: str, target: str) -> None:
             nonlocal joined
