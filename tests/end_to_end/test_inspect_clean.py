@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,19 @@ def files(tmp_path: Path) -> Files:
     with gzip.open(paths["target"], "wt", encoding="utf-8") as file:
         file.writelines(f"{target}\n" for _, target in texts)
     return paths
+
+
+def _table(folder: Path) -> Path:
+    (path := folder / "table.tsv").write_text("a\tb\tc\n")
+    return path
+
+
+def _unblock(fifo: Path) -> None:
+    """End a process that waits for data of a FIFO."""
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:  # nobody waits
+        return
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -134,6 +149,98 @@ def test_files_of_unequal_length_are_inspected_and_not_cleaned(tmp_path: Path) -
     assert not (tmp_path / "c.tsv").exists()
 
 
+ENGLISH_GERMAN = [
+    ("The weather is nice today and we are going to the beach.", "Das Wetter ist heute schön, und wir gehen baden."),
+    ("My brother has bought a new car for his family.", "Mein Bruder hat ein neues Auto für seine Familie gekauft."),
+    ("She reads a long book about the history of France.", "Sie liest ein langes Buch über die Geschichte von Paris."),
+    ("The children are playing in the garden.", "Die Kinder spielen im Garten hinter dem Haus."),
+]
+
+
+def tmx(srclang: str, *, third: bool = False) -> str:
+    units = "".join(
+        f'<tu><tuv xml:lang="de"><seg>{german}</seg></tuv><tuv xml:lang="en"><seg>{english}</seg></tuv>'
+        + ('<tuv xml:lang="fr"><seg>Bonjour.</seg></tuv></tu>' if third else "</tu>")
+        for english, german in ENGLISH_GERMAN
+    )
+    return f'<tmx version="1.4"><header srclang="{srclang}"/><body>{units}</body></tmx>'
+
+
+FILES_WITH_LANGUAGES = {
+    "swapped.en-de.tmx": tmx("de"),
+    "three.en-de.tmx": tmx("en", third=True),
+    "all.en-de.tmx": tmx("*all*"),
+    "table.en-de.tsv": "id\ten\tde\n" + "".join(f"1\t{english}\t{german}\n" for english, german in ENGLISH_GERMAN),
+    "swapped.en-de.tsv": "de\ten\n" + "".join(f"{german}\t{english}\n" for english, german in ENGLISH_GERMAN),
+}
+
+
+@pytest.mark.parametrize("name", FILES_WITH_LANGUAGES)
+def test_languages_of_a_file_name_say_how_to_read_the_file(name: str, tmp_path: Path) -> None:
+    (path := tmp_path / name).write_text(FILES_WITH_LANGUAGES[name], encoding="utf-8")
+    clean(data=path, output=tmp_path / "out.tsv")
+    expected = "".join(f"{english}\t{german}\n" for english, german in ENGLISH_GERMAN)
+    assert (tmp_path / "out.tsv").read_text(encoding="utf-8") == expected
+    clean(data=path, source_language="de", output=tmp_path / "reverse.tsv")
+    expected = "".join(f"{german}\t{english}\n" for english, german in ENGLISH_GERMAN)
+    assert (tmp_path / "reverse.tsv").read_text(encoding="utf-8") == expected
+
+
+def test_languages_of_the_corpus_say_how_to_read_a_test_set(tmp_path: Path) -> None:
+    for name, texts in zip(("train.en", "train.de"), zip(*ENGLISH_GERMAN, strict=True), strict=True):
+        (tmp_path / name).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    (tmp_path / "test.tmx").write_text(tmx("de"), encoding="utf-8")
+    files: Files = {"source": tmp_path / "train.en", "target": tmp_path / "train.de"}
+    inspect(**files, test_data=tmp_path / "test.tmx", json_=tmp_path / "found.json")
+    assert read_json(tmp_path / "found.json")["findings"]["leakage"]["lines"] == [1, 2, 3, 4]
+
+
+def test_an_input_in_the_folder_of_corpora_is_not_overwritten(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGARD_DATA", str(tmp_path))
+    for output in ({"output_source": files["source"], "output_target": tmp_path / "x"}, {"report": files["source"]}):
+        rest: Files = {} if "output_source" in output else {"output": tmp_path / "x.tsv"}
+        with pytest.raises(ConfigError, match="would be overwritten"):
+            clean(source=Path("data/train.aa"), target=Path("data/train.bb.gz"), **output, **rest)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
+@pytest.mark.parametrize("command", [inspect, clean])
+@pytest.mark.parametrize("kind", ["pipe", "fifo"])
+def test_a_pipe_is_refused(command: Callable[..., None], kind: str, files: Files, tmp_path: Path) -> None:
+    reads, writes = os.pipe()
+    os.write(writes, files["source"].read_bytes()[:1000])
+    os.close(writes)
+    os.mkfifo(tmp_path / "fifo")
+    source = tmp_path / "fifo" if kind == "fifo" else Path(f"/dev/fd/{reads}")
+    outputs: Files = {"output": tmp_path / "x.tsv"} if command is clean else {}
+    timer = threading.Timer(5, _unblock, [tmp_path / "fifo"])  # a command that opens the FIFO fails, and does not hang
+    timer.start()
+    try:
+        with pytest.raises(DataError, match=r"not a regular file.*\n.*write it to a file first") as error:
+            command(source=source, target=files["target"], **outputs)
+        assert error.value.where == str(source)
+    finally:
+        timer.cancel()
+        os.close(reads)
+
+
+def test_pairs_that_the_repair_makes_blank_are_removed(tmp_path: Path) -> None:
+    rows = [*("\t".join(pair) for pair in sentences(60)), "\ufeff\u00ad\tx y z", "\u200bgood\tgut"]
+    (tmp_path / "text.tsv").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    outputs: Files = {"removed": tmp_path / "removed", "report": tmp_path / "report", "repair": True}
+    clean(data=tmp_path / "text.tsv", output=tmp_path / "out.tsv", drop="blank", **outputs)
+    assert (tmp_path / "out.tsv").read_text(encoding="utf-8").splitlines() == [*rows[:60], "good\tgut"]
+    (removed,) = (tmp_path / "removed").read_text(encoding="utf-8").splitlines()
+    assert json.loads(removed)["reasons"] == {"blank": "the source is blank after the repair"}
+    report = (tmp_path / "report").read_text(encoding="utf-8")
+    assert "62 read = 61 kept + 1 removed + 0 skipped" in report and "1 removed: blank" in report
+    assert "1 of the kept pairs repaired" in report
+    clean(data=tmp_path / "text.tsv", output=tmp_path / "out.tsv", drop="", repair=True)
+    assert (tmp_path / "out.tsv").read_text(encoding="utf-8").count("\n") == 62
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -143,6 +250,11 @@ def test_files_of_unequal_length_are_inspected_and_not_cleaned(tmp_path: Path) -
         (lambda f, p: inspect(data=p / "x.foo"), "not that of a known format"),
         (lambda f, p: inspect(source=p / "no", target=p / "no"), "no such file"),
         (lambda f, p: inspect(**f, json_=f["source"]), "would be overwritten"),
+        (lambda f, p: inspect(data=_table(p), source_column="1,,2", target_column="3"), "name is missing .*'1,,2'"),
+        (
+            lambda f, p: clean(data=_table(p), source_column="1,", target_column="3", output=p / "x.tsv"),
+            "name is missing .*'1,'",
+        ),
         (lambda f, p: clean(**f), "not clear where to write the clean corpus"),
         (lambda f, p: clean(**f, output_source=p / "x"), "not clear where to write the clean corpus"),
         (lambda f, p: clean(**f, output=p / "x.csv"), "the only format is TSV"),

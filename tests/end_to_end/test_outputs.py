@@ -20,6 +20,7 @@ from tests.end_to_end.helpers import Files, call, refused, start, write_lines
 
 from regard.cli import streams, translate_lines
 from regard.corpus.formats.compressed import zstd
+from regard.corpus_checks.cleaning import Keep, Remove
 from regard.errors import DataError
 
 PRECIOUS = b"PRECIOUS\n"
@@ -263,14 +264,19 @@ def test_clean_that_fails_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for path in outs:
         path.write_bytes(PRECIOUS)
 
-    def breaks(_doctor: object, _wish: object, keep: object, _removed: object) -> None:
-        keep("one", "eins")  # type: ignore[operator]
+    def breaks(_inspector: object, _options: object, keep: Keep, remove: Remove) -> None:
+        keep("one", "eins")
+        remove("{}")
         raise DataError("it breaks", fix="mend it")
 
     monkeypatch.setattr("regard.corpus_checks.cleaning.clean", breaks)
     options = ("--source", sides[0], "--target", sides[1], "--out-source", outs[0], "--out-target", outs[1])
-    refused(call("clean", *options), "it breaks")
+    failed = call("clean", *options, "--removed", tmp_path / "removed")
+    refused(failed, "it breaks")
     assert [path.read_bytes() for path in outs] == [PRECIOUS, PRECIOUS]
+    parts = [tmp_path / name for name in ("b.en.part", "b.de.part", "removed.part")]
+    assert [path.read_bytes() for path in parts] == [b"one\n", b"eins\n", b"{}\n"]
+    assert all(f"its first 1 lines are in {part}" in " ".join(failed.err.split()) for part in parts)
 
 
 def test_what_ctrl_c_stops_is_kept(tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,10 +122,10 @@ def clean(
     from regard.cli.corpus_inputs import CorpusInputs
     from regard.cli.streams import output as open_output
     from regard.cli.streams import refuse_same
-    from regard.config.data import column_names
     from regard.console import say
     from regard.corpus.formats.sides import Sides
     from regard.corpus.parallel_text import ParallelText
+    from regard.corpus.source_columns import requested_columns
 
     if mend:
         say("--mend is the old name of --repair")
@@ -135,13 +135,13 @@ def clean(
         (test_source, test_target, test_data),
         Sides(source_language, target_language, source_column, target_column),
     )
-    if len(column_names(source_column)) > 1:
+    if len(requested_columns(source_column)) > 1:
         fix = "check the table with `regard inspect`, and correct it"
         raise ConfigError("a clean corpus has one source column", where="--source-column", fix=fix)
     outputs = CleanOutputs(output_source, output_target, output)
     options = chosen_faults(drop, also, keep, repair=repair or mend)
     refuse_same(inputs.files(), [*outputs.files(), removed, report])
-    corpus = inputs.train.open(inputs.sides)
+    corpus = inputs.open_train()
     if isinstance(corpus, ParallelText) and (error := corpus.length_mismatch()):
         raise error
     summary = _summary(options, *_write(inputs.read(), options, outputs, removed))
@@ -191,8 +191,8 @@ def _write(
 
     joined = 0
     with ExitStack() as stack, status("cleaning ..."):
-        writers = [stack.enter_context(output(path)) for path in outputs.files()]
-        write_removed = stack.enter_context(output(removed)) if removed else None
+        writers = [stack.enter_context(output(path, keep_partial=True)) for path in outputs.files()]
+        write_removed = stack.enter_context(output(removed, keep_partial=True)) if removed else None
 
         def keep(source: str, target: str) -> None:
             nonlocal joined

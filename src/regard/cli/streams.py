@@ -10,6 +10,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from regard.config.data_folder import find_data_file
 from regard.console import say
 from regard.corpus.corpus import surrogate_reason
 from regard.corpus.formats.compressed import open_compressed
@@ -141,14 +142,18 @@ def _discard_standard_output() -> None:
 
 
 def refuse_same(reads: Iterable[Path | None], writes: Iterable[Path | None]) -> None:
-    """Raise ConfigError if an output is also an input, or another output."""
-    seen = [os.path.realpath(path) for path in reads if path is not None]
+    """Raise ConfigError if an output is also an input, or another output.
+
+    An input `data/...` is compared both as it is named and where it is read, in the folder that REGARD_DATA names.
+    """
+    places = (place for path in reads if path is not None for place in (path, find_data_file(path)))
+    seen = {os.path.realpath(place) for place in places}
     for path in writes:
         if path is None or (path.exists() and not path.is_file()):  # /dev/null and pipes may be used twice
             continue
         if os.path.realpath(path) in seen:
             raise ConfigError("this file would be overwritten", where=path, fix="give every output its own path")
-        seen.append(os.path.realpath(path))
+        seen.add(os.path.realpath(path))
 
 
 def refuse_not_utf8(argument: str | None, where: str) -> None:

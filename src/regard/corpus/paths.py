@@ -20,7 +20,7 @@ from regard.corpus.formats.suffixes import BILINGUAL_SUFFIXES
 from regard.corpus.formats.unsupported import refuse_as_lines
 from regard.corpus.language_codes import languages_from_names
 from regard.corpus.parallel_text import ParallelText
-from regard.corpus.source_columns import ColumnsCorpus
+from regard.corpus.source_columns import ColumnsCorpus, requested_columns
 from regard.corpus.tagged import TaggedCorpus
 from regard.errors import ConfigError
 
@@ -89,8 +89,8 @@ def infer_sides(data: DataConfig, file: Path, requested: Sides = Sides()) -> Sid
 
 
 def check_source_columns(config: RunConfig, sides: Sides, file: Path) -> None:
-    """Raise ConfigError if other columns than the sources of a run have are to be read from a file."""
-    columns, names = len(config.tokenizer.source_columns), column_names(sides.source_column)
+    """Raise ConfigError if the requested source columns are not as many as those of the run, or a name is missing."""
+    columns, names = len(config.tokenizer.source_columns), requested_columns(sides.source_column)
     if columns and names and len(names) != columns:
         raise ConfigError(
             f"the sources of the run have {columns} columns, but {sides.source_column!r} names {len(names)}",

@@ -5,11 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from regard.config.data import column_names
 from regard.corpus.corpus import Corpus, DerivedCorpus, Pair, Skipped
-from regard.errors import DataError
+from regard.errors import ConfigError, DataError
 
 SEPARATOR = "\t"
 _BREAKS = re.compile(r"\s*[\t\r\n]+\s*")
+
+
+def requested_columns(source_column: str) -> tuple[str, ...]:
+    """Return the names in a `source_column` that the user requests. Raise ConfigError for an empty name."""
+    try:
+        return column_names(source_column)
+    except ValueError as error:
+        raise ConfigError(
+            str(error),
+            where="source_column (--source-column)",
+            fix="write one comma between two names, as in lemma,features",
+        ) from None
 
 
 def join_columns(columns: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from regard.corpus.corpus import Pair, Skipped, SkipReport
+from regard.corpus.corpus import Pair, Skipped, SkipReport, blank_reason
 from regard.corpus_checks.characters import remove_control_characters
 from regard.corpus_checks.findings import DESCRIPTIONS, REPAIRABLE, FaultKind
 from regard.corpus_checks.inspection import CheckedPair, CorpusInspector
@@ -84,12 +84,15 @@ def clean(inspector: CorpusInspector, options: CleaningOptions, keep: Keep, remo
             remove(json.dumps({"line": item.line, "reasons": {"left aside": item.reason}}, ensure_ascii=False))
             continue
         reasons = {fault.kind: fault.note for fault in item.faults if fault.kind in options.drop}
+        source, target = _repair(item, options.repair)
+        blank = blank_reason(source.strip(), target.strip())
+        if blank and not reasons and FaultKind.BLANK in options.drop:
+            reasons = {FaultKind.BLANK: f"{blank} after the repair"}
         if reasons:
             _count_removed(summary, reasons)
             remove(_as_json_line(item.pair, reasons))
             continue
         summary.num_kept += 1
-        source, target = _repair(item, options.repair)
         summary.num_repaired += (source, target) != (item.pair.source, item.pair.target)
         keep(source, target)
     return summary

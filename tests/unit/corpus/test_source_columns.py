@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,10 +13,10 @@ from regard.config.schema import DataConfig
 from regard.corpus.bilingual_file import BilingualFile
 from regard.corpus.corpus import Pair
 from regard.corpus.formats.sides import Sides
-from regard.corpus.paths import open_corpora
+from regard.corpus.paths import check_source_columns, open_corpora
 from regard.corpus.source_columns import join_columns, split_columns
 from regard.corpus.tagged import split_tags
-from regard.errors import DataError
+from regard.errors import ConfigError, DataError
 
 TABLE = "lemma\tform\tfeatures\nwalk\twalked\tV;PST\n go \twent\t V;PST \n"
 
@@ -47,6 +49,24 @@ def test_line_breaks_and_tabs_in_a_column_become_spaces(tmp_path: Path) -> None:
 def test_a_source_with_white_space_around_its_columns_is_read_as_from_a_table() -> None:
     assert split_columns(" go \t V;PST ", 2) == split_columns(join_columns([" go ", " V;PST "]), 2) == ["go", "V;PST"]
     assert split_columns(" as it is ", 1) == [" as it is "]
+
+
+@pytest.mark.parametrize("name", ["x.tsv", "x.csv", "x.jsonl"])
+@pytest.mark.parametrize("columns", ["lemma,,features", "lemma,", ","])
+def test_an_empty_name_is_refused(name: str, columns: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text('{"lemma": "walk", "form": "walked"}\n' if name == "x.jsonl" else TABLE)
+    with pytest.raises(ConfigError, match="a name is missing in the columns") as error:
+        pairs(path, columns, "form")
+    assert error.value.where and "--source-column" in error.value.where and error.value.fix
+
+
+def test_an_empty_name_is_refused_where_a_run_has_columns(tmp_path: Path) -> None:
+    config: Any = SimpleNamespace(tokenizer=SimpleNamespace(source_columns=("a", "b")))
+    with pytest.raises(ConfigError, match="a name is missing in the columns"):
+        check_source_columns(config, Sides(source_column="lemma,"), tmp_path / "x.tsv")
+    with pytest.raises(ValueError, match="a name is missing in the columns"):  # as in a recipe
+        DataConfig(file="x.tsv", source_column="lemma,", target_column="form")
 
 
 def test_keys_are_joined_with_tabs(tmp_path: Path) -> None:

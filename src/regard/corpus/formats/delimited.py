@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from regard.config.data import column_names
 from regard.corpus.corpus import Pair, Skipped
 from regard.corpus.formats.plain import MAX_LINE_BYTES, read_lines
 from regard.corpus.formats.sides import Sides
-from regard.corpus.source_columns import make_pair
+from regard.corpus.source_columns import make_pair, requested_columns
 from regard.errors import DataError
 
 Row = tuple[int, list[str]]  # its first line, and its fields, still quoted
@@ -158,7 +157,7 @@ def _requested_columns(
     missing = "source" if not source else "" if target or may_add else "target"
     if missing:
         raise DataError(f"the {missing} column is not given", where=name, fix=_FIX)
-    sources = (source,) if source in names else column_names(source)
+    sources = (source,) if source in names else requested_columns(source)
     by_number = all(column.isdecimal() for column in sources) and (target.isdecimal() or not target)
     if by_number:
         indices = [int(column) - 1 for column in (*sources, target or str(len(names) + 1))]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from regard.config.data import column_names
 from regard.corpus.corpus import Pair, Skipped, surrogate_reason
 from regard.corpus.formats.sides import Sides, matches_language
-from regard.corpus.source_columns import make_pair
+from regard.corpus.source_columns import make_pair, requested_columns
 from regard.errors import DataError
 
 KeyPath = tuple[str, ...]  # a key, and the keys nested in it
@@ -45,8 +44,8 @@ def find_key_paths(record: Mapping[str, Any], sides: Sides, where: str) -> KeyPa
 
 
 def find_source_columns(record: Mapping[str, Any], columns: str, where: str, fix: str = _FIX) -> tuple[KeyPath, ...]:
-    """Return the key path of each column in a `source_column`. Raises DataError, with `fix`."""
-    names = (columns,) if columns in record else column_names(columns) or ("",)
+    """Return the key path of each column in a `source_column`. Raises ConfigError, or DataError with `fix`."""
+    names = (columns,) if columns in record else requested_columns(columns) or ("",)
     return tuple(find_column(record, name, where, fix) for name in names)
 
 
