@@ -46,7 +46,7 @@ def _unblock(fifo: Path) -> None:
     """End a process that waits for data of a FIFO."""
     try:
         os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
-    except OSError:  # nobody waits
+    except OSError:  # no process waits
         return
 
 
