@@ -32,7 +32,8 @@ from regard.runs.time_budget import Budget, fit_schedule
 from regard.special_tokens import SPECIAL
 from regard.tokenizers.base import train_tokenizers
 
-CHARACTER_MAX_LENGTH = 1000  # data.max_length if tokens are characters
+CHARACTER_MAX_LENGTH = 1_000  # data.max_length if tokens are characters, and lines are not longer
+LONGEST = 1_024, 4_000  # the largest data.max_length that is chosen, for words and their parts, and for characters
 WORDS_PER_TOKEN = 8  # with this many distinct words per token of a vocabulary, SentencePiece always finds enough pieces
 
 MAX_ADDEND = 1_000  # tokens
@@ -60,7 +61,11 @@ def choose_recipe(
         ConfigError: An override is not valid.
     """
     override_values = parse_overrides(overrides)
-    check_overrides(RunConfig(data=data, model=ARCHITECTURES[DEFAULT_ARCHITECTURE].presets["small"]()), overrides)
+    checked = check_overrides(
+        RunConfig(data=data, model=ARCHITECTURES[DEFAULT_ARCHITECTURE].presets["small"]()), overrides
+    )
+    keys = [name.removeprefix("data.") for name in override_values if name.startswith("data.")]
+    data = data.model_copy(update={key: getattr(checked.data, key) for key in keys})
     say("reading the corpus")
     inputs = inspect_corpus(data, gpu=gpu)
     config, plan = build_recipe(data, inputs, overrides)
@@ -90,14 +95,19 @@ def _time_step(config: RunConfig, inputs: RecipeInputs, say: Say) -> StepTiming:
 
 
 def _is_rushed(config: RunConfig, inputs: RecipeInputs, timing: StepTiming) -> bool:
-    budget = Budget.from_limits(config.train, config.train.max_steps, timing)
-    return budget.minutes is not None and budget.allowed < steps_per_epoch(inputs, config.tokenizer, config.train)
+    epoch_steps = steps_per_epoch(inputs, config.tokenizer, config.train)
+    budget = Budget.from_limits(config.train, config.train.max_steps, epoch_steps, timing)
+    return budget.minutes is not None and budget.allowed < epoch_steps
 
 
-def check_overrides(config: RunConfig, overrides: Sequence[str]) -> None:
-    """Raise ConfigError for an override that is not valid. Those of [tokenizer] depend on the corpus: not checked."""
+def check_overrides(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """Return a config with overrides, but those of [tokenizer], which depend on the corpus.
+
+    Raises:
+        ConfigError: An override is not valid.
+    """
     checked = [text for text in overrides if parse_override(text).section != "tokenizer"]
-    override_config(config, checked, ARCHITECTURES)
+    return override_config(config, checked, ARCHITECTURES)
 
 
 def _fit_vocabulary(config: RunConfig, inputs: RecipeInputs, *, fixed_kind: bool) -> TokenizerChoice | None:
@@ -142,8 +152,8 @@ def build_recipe(
     """
     override_values = parse_overrides(overrides)
     tokenizer, tokenizer_reason = tokenizer_choice or _choose_tokenizer(inputs, override_values)
-    if tokenizer.kind == "character" and "max_length" not in data.model_fields_set:
-        data = data.model_copy(update={"max_length": CHARACTER_MAX_LENGTH})
+    if "max_length" not in data.model_fields_set:
+        data = data.model_copy(update={"max_length": _choose_max_length(inputs, tokenizer)})
     model, _ = choose_model(inputs, override_values)
     augmentation = AugmentationConfig() if inputs.columns else _choose_augmentation(data, tokenizer)
     search = _choose_search(inputs, tokenizer)
@@ -152,7 +162,7 @@ def build_recipe(
     draft = draft.model_copy(update={"tokenizer": add_columns(draft.tokenizer, inputs.columns)})
     train, needed, epoch_steps = _choose_training(inputs, draft, override_values)
     limits = override_config(draft.model_copy(update={"train": train}), overrides, ARCHITECTURES).train
-    budget = Budget.from_limits(limits, needed, timing)
+    budget = Budget.from_limits(limits, needed, epoch_steps, timing)
     model, model_reason = choose_model(inputs, override_values, dropout_limit(inputs.pairs, budget, epoch_steps))
     if budget.is_scarce and train.optimizer == "muon":
         train = train.model_copy(update={"learning_rate": SCARCE_RATE})
@@ -192,13 +202,27 @@ def _choose_tokenizer(inputs: RecipeInputs, overrides: Mapping[str, object]) -> 
     steps = ((5_000, 2_000), (20_000, 4_000), (100_000, 6_000), (500_000, 12_000), (2_000_000, 16_000))
     size = next((size for pairs, size in steps if inputs.pairs <= pairs), 32_000)
     size = max(size, inputs.alphabet_size + BYTES_AND_SPECIAL + 1_000)  # all characters and bytes, and room for pieces
-    reason = f"chosen for {inputs.pairs:,} pairs; unknown characters become bytes"
-    return TokenizerConfig(kind="unigram", vocabulary_size=size), reason
+    reason = f"chosen for {inputs.pairs:,} pairs"
+    if kind is None or kind in SUBWORDS:
+        reason += "; unknown characters become bytes"
+    # The kind is validated with the other overrides.
+    return TokenizerConfig(vocabulary_size=size).model_copy(update={"kind": kind or "unigram"}), reason
 
 
 def _character_tokenizer(inputs: RecipeInputs) -> TokenizerConfig:
     size = max(8, min(inputs.alphabet_size + len(SPECIAL), 8000))
     return TokenizerConfig(kind="character", vocabulary_size=size)
+
+
+def _choose_max_length(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> int:
+    """Choose a maximum of tokens that almost all lines have, if that is no more than a model learns from here."""
+    if tokenizer.kind in ("character", "byte"):
+        bytes_per_character = 2 if tokenizer.kind == "byte" else 1
+        smallest, largest, length = CHARACTER_MAX_LENGTH, LONGEST[1], bytes_per_character * inputs.long_characters
+    else:
+        pieces_per_word = 1 if tokenizer.kind == "word" else 2
+        smallest, largest, length = 256, LONGEST[0], pieces_per_word * inputs.long_words
+    return max(smallest, min(largest, length))
 
 
 def _choose_search(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> SearchConfig:

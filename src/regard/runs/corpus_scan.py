@@ -52,6 +52,8 @@ class CorpusScan:
         excess_words: Words that 99.9 % of the targets have at most beyond twice those of their source, over the first
             pairs; 0 if the source has several columns.
         excess_characters: The same in characters.
+        long_words: Words that the longer side of 99.9 % of the first pairs has at most.
+        long_characters: The same in characters.
         source_digests: A 64-bit digest of each source, (pairs,); empty if the recipe has a dev set.
     """
 
@@ -67,6 +69,8 @@ class CorpusScan:
     rare_words: int = 0
     excess_words: int = 0
     excess_characters: int = 0
+    long_words: int = 0
+    long_characters: int = 0
 
 
 def scan_corpus(data: DataConfig, seed: int) -> CorpusScan:
@@ -114,6 +118,8 @@ def _scan(data: DataConfig, seed: int, _: FileStates) -> CorpusScan:
         rare_words=len(statistics.distinct_words) - len(statistics.repeated_words),
         excess_words=_quantile(statistics.excess_words),
         excess_characters=_quantile(statistics.excess_characters),
+        long_words=_quantile(statistics.longest_words),
+        long_characters=_quantile(statistics.longest_characters),
     )
 
 
@@ -155,6 +161,8 @@ class _TextStatistics:
         self.repeated_words: set[str] = set()  # those of several pairs
         self.excess_words: Counter[int] = Counter()  # how many targets have so many words beyond twice their source
         self.excess_characters: Counter[int] = Counter()
+        self.longest_words: Counter[int] = Counter()  # how many pairs have so many words in their longer side
+        self.longest_characters: Counter[int] = Counter()
         self.words_in_source = _InSource()
         self.characters_in_source = _InSource()
 
@@ -174,8 +182,11 @@ class _TextStatistics:
         source_text = "" if len(columns) > 1 else pair.source
         source, target = source_text.split(), pair.target.split()
         self.pairs += 1
-        self.words += max(len(source), len(target))
-        self.characters += max(len(source_text), len(pair.target))
+        num_words, num_characters = max(len(source), len(target)), max(len(source_text), len(pair.target))
+        self.words += num_words
+        self.characters += num_characters
+        self.longest_words[num_words] += 1
+        self.longest_characters[num_characters] += 1
         self.alphabet.update(source_text, pair.target)
         words = {*source, *target}
         self.repeated_words |= words & self.distinct_words

@@ -96,7 +96,7 @@ def build_recipe(
     train, epoch_steps = _choose_training(old, inputs, limits, override_values)
     needed = train.max_steps
     limits = override_config(draft.model_copy(update={"train": train}), overrides, ARCHITECTURES).train
-    budget = Budget.from_limits(limits, needed, timing)
+    budget = Budget.from_limits(limits, needed, epoch_steps, timing)
     dev_tokens = inputs.dev_pairs * mean_length(inputs, old.tokenizer)
     fitted = draft.model_copy(update={"train": fit_schedule(train, budget, dev_tokens)})
     config = override_config(fitted, overrides, ARCHITECTURES)

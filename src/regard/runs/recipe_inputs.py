@@ -32,6 +32,8 @@ class RecipeInputs:
         rare_words: Distinct words that occur in a single pair.
         excess_words: Words that almost all targets have at most beyond twice those of their source.
         excess_characters: The same in characters.
+        long_words: Words that almost all lines have at most.
+        long_characters: The same in characters.
         is_rushed: Whether an epoch of the model that suits the pairs takes longer than the time limit.
         columns: The columns of the source, if there are several; see CorpusScan for what the other values are then.
     """
@@ -49,6 +51,8 @@ class RecipeInputs:
     rare_words: int = 0
     excess_words: int = 0
     excess_characters: int = 0
+    long_words: int = 0
+    long_characters: int = 0
     is_rushed: bool = False
 
     @property
@@ -82,6 +86,8 @@ def inspect_corpus(data: DataConfig, *, gpu: bool) -> RecipeInputs:
         rare_words=scan.rare_words,
         excess_words=scan.excess_words,
         excess_characters=scan.excess_characters,
+        long_words=scan.long_words,
+        long_characters=scan.long_characters,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from regard.config.schema import TrainConfig
@@ -24,7 +25,7 @@ class Budget:
     Attributes:
         allowed: Steps that the limits of the run allow.
         needed: Steps that suit the corpus.
-        minutes: The time limit, if it allows fewer steps than train.max_steps does.
+        minutes: The time limit, if it allows fewer steps than the other limits do.
         timing: The timing of a step, if one was measured.
     """
 
@@ -34,13 +35,15 @@ class Budget:
     timing: StepTiming | None = None
 
     @classmethod
-    def from_limits(cls, train: TrainConfig, needed: int, timing: StepTiming | None) -> Budget:
-        """Return the budget that max_steps and, if a step was timed, max_minutes allow."""
+    def from_limits(cls, train: TrainConfig, needed: int, epoch_steps: int, timing: StepTiming | None) -> Budget:
+        """Return the budget that max_steps, max_epochs and, if a step was timed, max_minutes allow."""
+        by_epochs = math.inf if train.max_epochs is None else max(1, math.ceil(train.max_epochs * epoch_steps))
+        steps = int(min(train.max_steps, by_epochs))
         if timing is None or train.max_minutes is None:
-            return cls(train.max_steps, needed)
+            return cls(steps, needed)
         by_time = max(1, int(STEP_SHARE * 60 * train.max_minutes / timing.seconds))
-        if by_time >= train.max_steps:
-            return cls(train.max_steps, needed, None, timing)
+        if by_time >= steps:
+            return cls(steps, needed, None, timing)
         return cls(by_time, needed, train.max_minutes, timing)
 
     @property

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from regard.config.data_folder import find_data_file
-from regard.config.overrides import Override
+from regard.config.overrides import Override, parse_overrides
 from regard.config.recipe import override_config, parse_data
 from regard.config.schema import DATA_PATHS, RunConfig
 from regard.console import Say
@@ -88,7 +88,7 @@ def _choose(request: TrainingRequest, say: Say) -> RunConfig:
         data |= _languages(values, data, say)
     origins = {f"data.{key}": request.spell(option) for option, (key, _) in keys.items()}
     parsed = parse_data(data, where=request.caller, origins=origins)
-    has_gpu = choose_device("auto").type == "cuda"
+    has_gpu = parse_overrides(request.overrides).get("train.device") != "cpu" and choose_device("auto").type == "cuda"
     choose = auto_recipe.choose_recipe if start is None else partial(finetune_recipe.choose_recipe, start)
     config, reasons = choose(parsed, request.overrides, gpu=has_gpu, say=say)
     for reason in reasons:

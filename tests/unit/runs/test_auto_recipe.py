@@ -101,6 +101,47 @@ def test_translations_may_be_as_long_as_targets(
     assert chosen.search.max_length_addend == 7
 
 
+@pytest.mark.parametrize(
+    ("kind", "words", "characters", "max_length"),
+    [
+        ("unigram", 100, 600, 256),
+        ("unigram", 250, 1_500, 500),
+        ("unigram", 900, 5_000, 1_024),
+        ("word", 300, 1_800, 300),
+        ("character", 40, 300, 1_000),
+        ("character", 300, 1_800, 1_800),
+        ("byte", 300, 1_800, 3_600),
+        ("byte", 800, 5_000, 4_000),
+    ],
+)
+def test_long_lines_are_not_left_out(kind: str, words: int, characters: int, max_length: int) -> None:
+    seen = inputs(20_000, long_words=words, long_characters=characters)
+    override = f"tokenizer.kind={kind}"
+    assert build_recipe(DATA, seen, [override])[0].data.max_length == max_length
+    assert build_recipe(DATA, seen, [override, "data.max_length=77"])[0].data.max_length == 77
+
+
+def test_the_plan_is_of_the_tokenizer_and_the_epochs_that_overrides_set() -> None:
+    config, plan = build_recipe(DATA, inputs(20_000), ["tokenizer.kind=word", "train.max_epochs=2"])
+    assert config.tokenizer.kind == "word"
+    assert config.augmentation.level == "off"
+    assert "become bytes" not in plan[0]
+    steps = next(line for line in plan if line.startswith("steps: "))
+    allowed = int(steps.split()[1].replace(",", ""))
+    assert config.train.warmup_steps <= allowed // 10
+
+
+def test_overrides_of_the_data_count_before_the_corpus_is_read(tmp_path: Path) -> None:
+    data = files(tmp_path, [(f"line {number}", f"Zeile {number}") for number in range(300)])
+    _, plan = auto_recipe.choose_recipe(data, ["data.held_out=290"], gpu=False)
+    assert any("that 10 pairs need" in line or "10 pairs" in line for line in plan)
+    table = tmp_path / "table.tsv"
+    table.write_text("".join(f"a{number}\tb\tc{number}\n" for number in range(300)), encoding="utf-8")
+    overrides = ['data.source_column="1"', 'data.target_column="3"', "train.max_steps=9"]
+    config, _ = auto_recipe.choose_recipe(DataConfig(file=str(table)), overrides, gpu=False)
+    assert (config.data.source_column, config.data.target_column) == ("1", "3")
+
+
 def test_almost_all_targets_count_for_the_length(tmp_path: Path) -> None:
     pairs = [("a b", "c")] * 997 + [("a b", "c c c c c c")] * 2 + [("a b", "c " * 50)]
     seen = inspect_corpus(files(tmp_path, pairs), gpu=False)
@@ -156,6 +197,8 @@ def test_inspect_corpus(tmp_path: Path) -> None:
         rare_words=6,
         excess_words=1,
         excess_characters=2,
+        long_words=3,
+        long_characters=6,
     )
     empty = files(tmp_path, [("", "a")])
     with pytest.raises(DataError, match="no line has text"):
