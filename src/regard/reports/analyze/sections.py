@@ -52,7 +52,7 @@ ROBUSTNESS_TEXT = (
 METHOD = (
     "Scores are computed by sacreBLEU on detokenized text: {signatures}.",
     "Intervals and p-values come from {samples:,} bootstrap resamples of the test set (Koehn 2004; seed {seed}), which "
-    "both runs share. A p-value is two-sided, and equals that of sacreBLEU's paired bootstrap.",
+    "both runs share. A p-value is two-sided; that of sacreBLEU's paired bootstrap is about half as large.",
     "The interval of exact match is Wilson's, and its p-value that of McNemar's exact test: of the sentences that only "
     "one run translates exactly, the probability of a split between the runs at least this uneven.",
     "The chrF of a sentence is that of this sentence alone.",
