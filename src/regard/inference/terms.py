@@ -23,6 +23,7 @@ from regard.data.store import PairStore
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.required_terms import Form, RequiredTerm, TokenClasses
 from regard.errors import ConfigError, DataError, DecodingError
+from regard.evaluation.degenerate_output import LACKS_TERM
 from regard.inference.lines import Line
 from regard.inference.translation import Translation
 from regard.terms.glossary import Glossary, Term, capitalize, is_word
@@ -37,7 +38,6 @@ from regard.tokenizers.words import count_tags
 GlossaryMethod = Literal["auto", "tags", "search", "both"]
 METHODS = ("auto", "tags", "search", "both")
 DEFAULT_NAME = "glossary"  # with one of SUFFIXES: the glossary in the folder of a run, which is used by default
-LACKS_TERM = "term"  # the mark of a translation that lacks a term
 QUOTE = "("  # after which a word has no space before it
 
 SearchLines = Callable[[Sequence[Line], SearchConfig], list[list[Translation]]]
