@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,13 +107,25 @@ def score_test_set(
 
 
 def write_json(test_sets: Sequence[TestSetScores]) -> None:
-    """Print one JSON object: the scores of one test set, or of several in a list `test_sets`."""
+    """Print one JSON object: the scores of one test set, or of several in a list `test_sets`.
+
+    Scores that are not finite are null, as JSON has no number for them.
+    """
     objects = [_to_json(scores) for scores in test_sets]
     if len(objects) > 1:
         named = [{"name": scores.name, **item} for scores, item in zip(test_sets, objects, strict=True)]
         objects = [{"test_sets": named}]
     with output(None) as write:
-        write(json.dumps(objects[0], ensure_ascii=False) + "\n")
+        write(json.dumps(_without_nonfinite(objects[0]), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _without_nonfinite(value: Any) -> Any:
+    """Return a copy of a JSON value in which NaN and infinities are None."""
+    if isinstance(value, dict):
+        return {key: _without_nonfinite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nonfinite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _to_json(scores: TestSetScores) -> dict[str, Any]:

@@ -40,8 +40,9 @@ class TestSetFiles:
     def pairs(self, run: Path) -> tuple[list[Pair], SkipReport]:
         """Return all pairs in order, and what was skipped.
 
-        Two plain files give a pair a line, even if a side is blank. A file with both sides gives the pairs that have
-        text on both; columns and languages that are not given are those of the run's recipe.
+        Texts have no white space around them. Two plain files give a pair a line, even if a side is blank. A file with
+        both sides gives the pairs that have text on both; columns and languages that are not given are those of the
+        run's recipe.
 
         Raises:
             ConfigError: It is not clear what to read.
@@ -70,7 +71,7 @@ class TestSetFiles:
             lines = pair_lines(input_lines(corpus.source), input_lines(corpus.target), where)
             pairs = [Pair(*texts, number) for number, texts in enumerate(lines, start=1)]
             check_column_count(pairs, len(_load_config(run).tokenizer.source_columns), str(corpus.source))
-            return pairs, SkipReport()
+            return [Pair(pair.source.strip(), pair.target.strip(), pair.line) for pair in pairs], SkipReport()
         pairs = list(corpus)
         check_column_count(pairs, len(_load_config(run).tokenizer.source_columns), str(self.place.data))
         return pairs, corpus.skipped

@@ -1,7 +1,8 @@
 """Bootstrap intervals of scores, and paired significance tests between systems (Koehn 2004).
 
-Sentence statistics, resampling and the test are those of sacreBLEU's paired bootstrap. Unlike there, all systems share
-one set of resamples, and an interval has two bounds.
+Sentence statistics and resampling are those of sacreBLEU's paired bootstrap. Unlike there, all systems share one set of
+resamples, an interval has two bounds, and the test is two-sided. sacreBLEU counts differences d with
+|d| - mean |d| >= observed, so that its p-values are about half as large.
 """
 
 from __future__ import annotations
@@ -182,7 +183,9 @@ def _bounds(scores: Floats) -> tuple[float, float]:
 
 
 def _p_value(differences: Floats, observed: float) -> float:
-    """Return the share of resamples whose difference deviates from the mean at least as much as observed from 0."""
-    sizes = np.abs(differences)
-    as_large = np.count_nonzero(sizes - sizes.mean() >= abs(observed))
-    return float((as_large + 1) / (len(sizes) + 1))
+    """Return the share of resamples whose difference deviates from the mean at least as much as observed from 0.
+
+    Both directions count. The observed difference is one more resample, so that the share is never 0.
+    """
+    as_large = np.count_nonzero(np.abs(differences - differences.mean()) >= abs(observed))
+    return float((as_large + 1) / (len(differences) + 1))

@@ -13,6 +13,19 @@ MAX_PATTERN = 8  # tokens of a repeated pattern
 MAX_LENGTH_RATIO = 3.0  # characters of the longer text to those of the shorter
 MIN_WORDS = 5  # in the longer text: neither the length nor a copy means much in shorter ones
 COMPARED = ("copy", "long", "short", "fewer", "numbers")  # of a translation and its source, if that is a sentence
+LACKS_TERM = "term"
+MARKS = {
+    "empty": "no text",
+    "cut": "the length limit was reached",
+    "loop": "the same tokens three or more times in a row",
+    "copy": "a copy of the source, of five words or more",
+    "long": "more than three times the source's characters",
+    "short": "less than a third of the source's characters",
+    "fewer": "fewer sentences than the source",
+    "numbers": "a number, URL, e-mail address, currency or unit that is not the same as in the source",
+    LACKS_TERM: "a term of the glossary is missing",
+}
+"""Each mark of a translation with its definition. `find_degeneration` finds all but LACKS_TERM, which search sets."""
 
 
 def find_degeneration(

@@ -5,31 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from regard.evaluation.degenerate_output import MARKS
+
 MAX_PHRASE_WORDS = 4  # of a repeated phrase
 MIN_CHARACTERS = 10  # of the longer text: the length ratio of shorter ones means little
 MIN_LETTERS = 4  # of an untranslated word: shorter words may belong to both languages
 ERROR_TYPES = {
-    "empty": "no text",
-    "cut": "the length limit was reached",
-    "loop": "the same tokens three or more times in a row",
-    "copy": "a copy of the source, of five words or more",
-    "long": "more than three times the source's characters",
-    "short": "less than a third of the source's characters",
-    "fewer": "fewer sentences than the source",
-    "numbers": "a number, URL, e-mail address, currency or unit that is not the same as in the source",
+    **MARKS,
     "repeated": "a phrase of one to four words twice in a row, where the reference has no such repetition",
     "untranslated": "a word of the source, of four letters or more, that the reference does not have",
     "half": "less than half of the reference's characters",
     "double": "more than twice the reference's characters",
 }
-"""Each error type with its definition. The first eight are those of `regard.evaluation.degenerate_output`."""
+"""Each error type with its definition: the marks of translations, and what a comparison with the reference shows."""
 
 
 def classify_errors(problems: Collection[str], source: str, hypothesis: str, reference: str) -> tuple[str, ...]:
     """Return the ERROR_TYPES that apply to a hypothesis. Words are compared without case and punctuation.
 
     Args:
-        problems: The result of `find_degeneration` for the hypothesis.
+        problems: The MARKS of the hypothesis.
         source: The source sentence.
         hypothesis: Its translation.
         reference: Its reference.

@@ -23,6 +23,7 @@ from regard.data.store import PairStore
 from regard.decoding.hypothesis import Hypothesis
 from regard.decoding.required_terms import Form, RequiredTerm, TokenClasses
 from regard.errors import ConfigError, DataError, DecodingError
+from regard.evaluation.degenerate_output import LACKS_TERM
 from regard.inference.lines import Line
 from regard.inference.translation import Translation
 from regard.terms.glossary import Glossary, Term, capitalize, is_word
@@ -37,7 +38,6 @@ from regard.tokenizers.words import count_tags
 GlossaryMethod = Literal["auto", "tags", "search", "both"]
 METHODS = ("auto", "tags", "search", "both")
 DEFAULT_NAME = "glossary"  # with one of SUFFIXES: the glossary in the folder of a run, which is used by default
-LACKS_TERM = "term"  # the mark of a translation that lacks a term
 QUOTE = "("  # after which a word has no space before it
 
 SearchLines = Callable[[Sequence[Line], SearchConfig], list[list[Translation]]]
@@ -281,11 +281,13 @@ def search_with_terms(
     lines: Sequence[Line],
     search: SearchConfig,
     options: TermOptions,
+    top_beams: int = 1,
 ) -> list[list[Translation]]:
     """Search lines, and search those whose best translation lacks a term again, with the terms required.
 
-    The second search also forbids the words that the first translation has instead of the terms. If it does not end,
-    a third one forbids nothing. Translations that have all terms, and lines without terms, are searched once.
+    The second search is a beam search. It also forbids the words that the first translation has instead of the terms.
+    If it does not end, a third one forbids nothing. Translations that have all terms, and lines without terms, are
+    searched once.
 
     Args:
         search_lines: Searches lines.
@@ -293,12 +295,13 @@ def search_with_terms(
         lines: The lines.
         search: The search options.
         options: How terms are translated.
+        top_beams: How many translations of a line are requested; a sampling search may find more than its beam size.
     """
     lines = [replace(line, tags_terms=options.tags) if line.constraints.terms else line for line in lines]
     results = search_lines(lines, search)
     if not options.requires:
         return results
-    beam = search if search.strategy == "beam" else search.model_copy(update={"strategy": "beam"})
+    beam = search.model_copy(update={"strategy": "beam", "beam_size": max(search.beam_size, top_beams)})
     places = [place for place, line in enumerate(lines) if lacks_term(line, results[place][0])]
     required = [replace(lines[place], requires_terms=True) for place in places]
     attempts = [forbid_rivals(required, [results[place][0] for place in places]), required] if places else []

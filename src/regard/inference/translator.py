@@ -318,7 +318,7 @@ class Translator:
         languages = self.source_language, self.target_language
         search_lines = partial(self._search_lines, options=options)
         forbid = partial(forbid_rivals, self.model, self.tokenizers, self.terms, languages)
-        return search_with_terms(search_lines, forbid, lines, search, options.terms)
+        return search_with_terms(search_lines, forbid, lines, search, options.terms, options.top_beams)
 
     def _search_lines(
         self, window: Sequence[Line], search: SearchConfig, options: ResolvedOptions

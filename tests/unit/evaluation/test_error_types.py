@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from regard.evaluation.degenerate_output import MARKS
 from regard.evaluation.error_types import ERROR_TYPES, classify_errors, count_errors
 
 
@@ -22,6 +26,15 @@ from regard.evaluation.error_types import ERROR_TYPES, classify_errors, count_er
 )
 def test_each_is_told(source: str, hypothesis: str, reference: str, errors: tuple[str, ...]) -> None:
     assert classify_errors((), source, hypothesis, reference) == errors
+
+
+def test_each_mark_of_a_report_is_an_error_type() -> None:
+    docs = (Path(__file__).parents[3] / "docs/search.md").read_text()
+    table = docs.partition("| mark | meaning |")[2].partition("\n\n")[0]
+    marks = {mark for row in table.splitlines() for mark in re.findall("`([a-z]+)`", row.partition(" | ")[0])}
+    assert marks - {"unproved"} == set(MARKS)
+    assert classify_errors(("numbers", "term"), "a", "b", "c") == ("numbers", "term")
+    assert count_errors([("term",), ()])["term"] == 1
 
 
 def test_degenerate_output_is_included_and_a_copy_is_not_untranslated() -> None:

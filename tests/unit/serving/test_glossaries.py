@@ -69,6 +69,14 @@ def test_other_searches_require_terms_with_a_beam(translator: Translator) -> Non
         assert "zehn" in result.lower().split()
 
 
+def test_more_samples_than_the_beam_has_places(translator: Translator) -> None:
+    samples = 3 * translator.search.beam_size
+    for strategy in ("sample", "mbr"):
+        count = samples if strategy == "sample" else 1
+        best = translator.translate("one two", glossary=GLOSSARY, strategy=strategy, top_beams=count)
+        assert "zehn" in best.text.lower().split() and len(best.n_best) == count
+
+
 def test_terms_go_with_other_constraints_and_attention(translator: Translator) -> None:
     constraints = [Constraints(prefix="zwei", forbid=("zehn",)), Constraints(require=("drei",))]
     first, second = translator.translate(

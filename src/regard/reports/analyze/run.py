@@ -251,7 +251,7 @@ def _measure_search(
     if not options.exact_sentences:
         return None
     indices = draw_sample(len(test), options.exact_sentences)
-    return measure_search_errors(run.translator, test.sources, run.translations, indices, track)
+    return measure_search_errors(run.translator, test.sources, indices, track)
 
 
 def _measure_calibration(

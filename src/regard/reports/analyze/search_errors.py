@@ -10,12 +10,21 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regard.inference.translator import SearchOptions, Translation, Translator
+from regard.inference.options import TranslateOptions
+from regard.inference.translator import Translation, Translator
 from regard.reports.analyze.progress import ProgressHook, no_progress
+from regard.terms.glossary_files import NO_GLOSSARY
 
 SEED = 1
 TOLERANCE = 1e-4  # nats: batches differ in rounding
-BY_PROBABILITY: SearchOptions = {"length_penalty": 0.0, "allow_empty": True, "no_repeat": 0, "coverage_penalty": 0.0}
+UNCONSTRAINED: TranslateOptions = {"glossary": NO_GLOSSARY, "keep_numbers": False, "split_sentences": False}
+BY_PROBABILITY: TranslateOptions = {
+    **UNCONSTRAINED,
+    "length_penalty": 0.0,
+    "allow_empty": True,
+    "no_repeat": 0,
+    "coverage_penalty": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -70,16 +79,16 @@ def draw_sample(count: int, size: int) -> list[int]:
 def measure_search_errors(
     translator: Translator,
     sources: Sequence[str],
-    translations: Sequence[Translation],
     indices: Sequence[int],
     track: ProgressHook = no_progress,
 ) -> SearchErrors:
-    """Translate the sources at these indices by beam search and by exact search.
+    """Translate the sources at these indices by beam search, by exact search, and by the run's own search.
+
+    No search uses the default glossary of the run or keeps numbers: both change which translations are possible.
 
     Args:
         translator: Gives beam_size and exact_steps.
         sources: All source sentences.
-        translations: Their translations by the run's own search.
         indices: The sentences to search exactly.
         track: Shows progress.
     """
@@ -93,7 +102,9 @@ def measure_search_errors(
         optimal += not is_error and best.proved is True
         proved += best.proved is True
         empty += best.proved is True and not best.text
-        less_probable += best.finished and _is_more_probable(best, translations[index])
+        own_options: TranslateOptions = {**UNCONSTRAINED, "first_line": index}
+        own = translator.translate(sources[index], **own_options)
+        less_probable += best.finished and _is_more_probable(best, own)
     return SearchErrors(
         beam_size=translator.search.beam_size,
         steps=translator.search.exact_steps,
@@ -112,5 +123,5 @@ def _is_more_probable(first: Translation, second: Translation) -> bool:
 
 
 def _search(translator: Translator, source: str, strategy: str) -> Translation:
-    options: SearchOptions = {**BY_PROBABILITY, "strategy": strategy}
-    return translator.translate(source, split_sentences=False, **options)
+    options: TranslateOptions = {**BY_PROBABILITY, "strategy": strategy}
+    return translator.translate(source, **options)

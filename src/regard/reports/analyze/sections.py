@@ -29,10 +29,10 @@ FREQUENCY_CAPTION = (
 )
 SEARCH_TEXT = (
     "<p>{sentences:,} random sentences of the test set were translated by beam search and by exact search. Both rank "
-    "hypotheses by probability alone; exact search tries at most {steps:,} prefixes of a sentence. If beam search "
-    "misses nothing and the translations are bad, the model is the cause. If the most probable translation is empty, "
-    "only length penalties, narrow beams and the ban on empty translations keep the output complete (Stahlberg and "
-    "Byrne 2019).</p>"
+    "hypotheses by probability alone, without a glossary; exact search tries at most {steps:,} prefixes of a sentence. "
+    "If beam search misses nothing and the translations are bad, the model is the cause. If the most probable "
+    "translation is empty, only length penalties, narrow beams and the ban on empty translations keep the output "
+    "complete (Stahlberg and Byrne 2019).</p>"
 )
 CALIBRATION_TEXT = (
     "<p>A calibrated model is correct as often as its probabilities say. Given the reference so far: is the most "
@@ -52,7 +52,7 @@ ROBUSTNESS_TEXT = (
 METHOD = (
     "Scores are computed by sacreBLEU on detokenized text: {signatures}.",
     "Intervals and p-values come from {samples:,} bootstrap resamples of the test set (Koehn 2004; seed {seed}), which "
-    "both runs share. A p-value is two-sided, and equals that of sacreBLEU's paired bootstrap.",
+    "both runs share. A p-value is two-sided; that of sacreBLEU's paired bootstrap is about half as large.",
     "The interval of exact match is Wilson's, and its p-value that of McNemar's exact test: of the sentences that only "
     "one run translates exactly, the probability of a split between the runs at least this uneven.",
     "The chrF of a sentence is that of this sentence alone.",
@@ -275,7 +275,7 @@ def _render_search(report: AnalysisReport) -> str:
         row("beam search found the most probable translation, proved", lambda e: e.optimal, lambda e: e.sentences),
         row("unknown within the given steps", lambda e: e.unknown, lambda e: e.sentences),
         row("the most probable translation is empty", lambda e: e.empty, lambda e: e.proved),
-        row("the translation in this report is less probable", lambda e: e.less_probable, lambda e: e.sentences),
+        row("the run's own search found a less probable translation", lambda e: e.less_probable, lambda e: e.sentences),
     ]
     first = measured[0][1]
     table = render_table("Search errors", ["", *(escape(run.name) for run, _ in measured)], rows)

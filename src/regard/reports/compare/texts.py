@@ -50,7 +50,8 @@ METHOD = (
     "BLEU and chrF are computed by sacreBLEU on the {pairs:,} pairs of the test set. The beam size is {beam_size}. "
     "sacreBLEU's signatures: <ul>{signatures}</ul>",
     "The 95% intervals come from {resamples:,} bootstrap resamples of the test set, which all systems share. p is "
-    "two-sided, from the paired bootstrap against the system with the best score in the same metric (Koehn 2004).",
+    "two-sided, from the paired bootstrap against the system with the best score in the same metric (Koehn 2004): the "
+    "share of resamples whose difference deviates from the mean at least as much as the observed one from 0.",
     "Exact match is the share of translations that equal their reference character by character. Its interval is "
     "Wilson's, its p that of McNemar's exact test.",
     "The length of a source is its number of words. Both bounds of a length interval are inclusive.",
