@@ -30,7 +30,7 @@ def search_input(line: Line, source: TaggedSource, tokenizers: Tokenizers, terms
         tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
         for phrases in (constraints.require, constraints.forbid)
     )
-    prefix, not_next = encode_prefix(target, constraints.prefix)
+    prefix, not_next = encode_prefix(target, constraints.prefix, line.place)
     line_seed = seed * 1_000_003 + line.number + line.part * 2_147_483_647
     required = terms.constraints(constraints.terms if line.requires_terms else ())
     return SearchInput(
