@@ -24,7 +24,6 @@ from regard.html.notebook import render_output_explorers
 from regard.inference.translator import Translator
 from regard.nn.attention_recorder import AttentionRecorder, record_attention
 from regard.special_tokens import EOS
-from regard.text.model_input import prepare_input
 from regard.tokenizers.base import Tokenizer
 from regard.tokenizers.words import unit_indices
 
@@ -119,7 +118,7 @@ class AttentionMaps:
         return word_weights
 
     def word_alignment(self, weights: AttentionWeights | None = None) -> tuple[tuple[int, int], ...]:
-        """Link each target word to the source word with the highest weight, as (source, target), without EOS."""
+        """Link each of `target.words` to the one of `source.words` with the highest weight, as (source, target)."""
         word_weights = self.fold_to_words(self.mean if weights is None else weights)[:-1, :-1]
         return tuple((int(row.argmax()), number) for number, row in enumerate(word_weights) if word_weights.shape[1])
 
@@ -158,10 +157,7 @@ def compute_attention_maps(translator: Translator, source: str, target: Sequence
     Raises:
         DecodingError: The source has no tokens.
     """
-    source = source.strip()
-    languages = translator.source_language, translator.target_language
-    text = prepare_input(source, translator.tokenizers, languages=languages).text
-    tokens = translator.tokenizers.source.encode(text or source)
+    tokens = translator.prepare(source).encode()
     if not tokens:
         raise DecodingError("there is no source to look at", fix="give a sentence")
     model, device = translator.model, translator.device

@@ -18,7 +18,9 @@ from regard.cli.streams import input_lines, output, write_errors
 from regard.console import say
 from regard.errors import DataError, DecodingError
 from regard.inference.translator import SearchOptions, Translator
-from regard.text.segments import Piece, Span, join_pieces
+from regard.text.model_input import ModelInput
+from regard.text.segments import Alignment, Piece, Span, join_pieces
+from regard.tokenizers.words import WordMap
 from regard.training.microbatches import is_out_of_memory
 
 MAX_SENTENCES = 100
@@ -38,6 +40,9 @@ class AttendedSegment:
         line: The line that the segment is a part of.
         span: The characters of `line` that the segment has.
         number: The number of the line, counted from 0.
+        model_input: The segment as the model reads it.
+        ids: The tokens of the translation.
+        is_given: Whether the user has given the translation.
     """
 
     source: str
@@ -46,6 +51,23 @@ class AttendedSegment:
     line: str
     span: Span
     number: int
+    model_input: ModelInput
+    ids: Sequence[int]
+    is_given: bool = False
+
+    def link_words(self, view: View) -> Alignment:
+        """Link each word of `target` to the word of `source` with the largest weight.
+
+        As in `regard translate --alignments`, words are separated by white space, and restored emoji are linked.
+        """
+        tokenizers = self.model_input.tokenizers
+        words = WordMap.from_ids(tokenizers, self.model_input.encode(), self.ids)
+        links = words.link_words(self.maps.weights("source", view.layer, view.head))
+        if self.is_given:
+            source_words = self.model_input.emoji_free.source_words()
+            return tuple((source_words[source], target) for source, target in links)
+        mean_links = () if self.maps.is_saliency else words.link_words(self.maps.mean)
+        return self.model_input.insert(tokenizers.target.decode(self.ids), mean_links).align(links)
 
 
 Writer = Callable[[Sequence[AttendedSegment], View, Path], None]
@@ -110,14 +132,16 @@ def _attend(
         _refuse_too_long(translator, line, target, where)
         ids = translator.tokenizers.target.encode(target)
         maps = _attention_maps(translator, line, ids, where)
-        return [AttendedSegment(line, target.strip(), maps, line, (0, len(line)), number)]
+        read = translator.prepare(line)
+        return [AttendedSegment(line, target.strip(), maps, line, (0, len(line)), number, read, ids, is_given=True)]
     spans = translator.segments(line) or [(0, len(line))]
     texts = [line[start:end] for start, end in spans]
-    results = translator.translate(texts, split_sentences=False, **search)
-    return [
-        AttendedSegment(text, best.text, _attention_maps(translator, text, best.ids, where), line, span, number)
-        for span, text, best in zip(spans, texts, results, strict=True)
-    ]
+    results = translator.translate(texts, split_sentences=False, with_attention=True, **search)
+    segments = []
+    for span, text, best in zip(spans, texts, results, strict=True):
+        maps = _attention_maps(translator, text, best.ids, where)
+        segments.append(AttendedSegment(text, best.text, maps, line, span, number, translator.prepare(text), best.ids))
+    return segments
 
 
 def _refuse_too_long(translator: Translator, source: str, target: str, where: str) -> None:
@@ -179,9 +203,7 @@ def _pharaoh(segments: Sequence[AttendedSegment], view: View) -> Iterator[str]:
     """Yield the alignment of each line. For a line of several segments, words are counted in the whole line."""
     for _, group in groupby(segments, key=lambda segment: segment.number):
         of_line = list(group)
-        links = [
-            segment.maps.word_alignment(segment.maps.weights("source", view.layer, view.head)) for segment in of_line
-        ]
+        links = [segment.link_words(view) for segment in of_line]
         if len(of_line) > 1:
             pieces = [
                 Piece(*segment.span, segment.target, alignment)

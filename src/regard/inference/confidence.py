@@ -80,7 +80,7 @@ class ConfidenceModel:
         """Return a translation with its confidence and that of its words."""
         confidence = float(self.sentence.predict(_sentence_features(scored)[None])[0])
         translation = scored.translation
-        spans = follow_spans(scored.decoded, translation.text, scored.spans)
+        spans = follow_spans(scored.decoded, translation.text, scored.spans, translation.restored)
         probabilities = self.word.predict(_word_features(scored)) if spans else ()
         words = (Word(*span, float(value)) for span, value in zip(spans, probabilities, strict=True))
         return replace(translation, confidence=confidence, words=tuple(words))
@@ -202,7 +202,7 @@ def withhold(source: str, n_best: list[Translation], min_confidence: float | Non
     best = n_best[0]
     if not withheld_reason(best, min_confidence):
         return n_best
-    return [replace(best, text=source, alignment=(), words=(), is_withheld=True)]
+    return [replace(best, text=source, alignment=(), words=(), restored=(), is_withheld=True)]
 
 
 def to_document_text(best: Translation, min_confidence: float | None = None) -> TranslatedText:
@@ -246,11 +246,20 @@ def _word_features(scored: ScoredTranslation) -> Floats:
     return np.column_stack([scored.words, probabilities, mean, before, after])
 
 
-def follow_spans(decoded: str, text: str, spans: Sequence[Span]) -> list[Span]:
-    """Return where the spans of `decoded` are in `text`: the same characters in either case, with emoji between."""
+def follow_spans(decoded: str, text: str, spans: Sequence[Span], restored: Sequence[Span] = ()) -> list[Span]:
+    """Return where the spans of `decoded` are in `text`. A word in which something is restored ends before it.
+
+    Args:
+        decoded: The text that the model wrote.
+        text: The same in either case, with restored emoji, numbers and addresses.
+        spans: Spans of `decoded`.
+        restored: The spans of `text` that are restored.
+    """
     if decoded == text:
         return list(spans)
     lowered = text.lower() if len(text.lower()) == len(text) else text
+    for start, end in restored:  # `decoded` has no NUL, so that nothing is found there
+        lowered = lowered[:start] + "\0" * (end - start) + lowered[end:]
     places: list[Span] = []  # of each character in the text
     at = 0
     for character in decoded:
@@ -260,7 +269,14 @@ def follow_spans(decoded: str, text: str, spans: Sequence[Span]) -> list[Span]:
             at = place + 1
         else:
             places.append((at, at))
-    return [(places[start][0], places[end - 1][1]) for start, end in spans]
+    followed = [(places[start][0], places[end - 1][1]) for start, end in spans]
+    return [(start, _end_of_word(text, start, end, restored)) for start, end in followed]
+
+
+def _end_of_word(text: str, start: int, end: int, restored: Sequence[Span]) -> int:
+    """Return where a word ends: before the restored text in it, as in `Hund https://x.org.`."""
+    first = min((place for place, _ in restored if start < place < end), default=end)
+    return start + len(text[start:first].rstrip())
 
 
 # Fitting

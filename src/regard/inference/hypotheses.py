@@ -30,7 +30,7 @@ def search_input(line: Line, source: TaggedSource, tokenizers: Tokenizers, terms
         tuple(tuple(target.encode(phrase)) for phrase in phrases if phrase.strip())
         for phrases in (constraints.require, constraints.forbid)
     )
-    prefix, not_next = encode_prefix(target, constraints.prefix)
+    prefix, not_next = encode_prefix(target, constraints.prefix, line.place)
     line_seed = seed * 1_000_003 + line.number + line.part * 2_147_483_647
     required = terms.constraints(constraints.terms if line.requires_terms else ())
     return SearchInput(
@@ -52,23 +52,24 @@ def _read(hypothesis: Hypothesis, source: Sequence[int], line: ModelInput, token
         attention = hypothesis.attention.float().cpu().numpy()
         links = WordMap.from_ids(tokenizers, source, hypothesis.tokens).link_words(attention)
     decoded = tokenizers.target.decode(hypothesis.tokens)
-    text, alignment = line.restore(decoded, links)
+    restored = line.insert(decoded, links)
     tokens = tuple(tokenizers.target.pieces(hypothesis.tokens))
     finished = hypothesis.finished
     marks = find_degeneration(line.text, decoded, tokens, finished=finished, languages=line.languages)
     if count_columns(tokenizers.source) > 1:
         marks = tuple(mark for mark in marks if mark not in COMPARED)
     return Translation(
-        text=text,
+        text=restored.text,
         score=hypothesis.score,
         log_probability=hypothesis.log_probability,
         tokens=tokens,
         source_tokens=tuple(tokenizers.source.pieces([*source, EOS])),
         attention=attention,
-        alignment=alignment,
+        alignment=restored.align(links),
         finished=finished,
         marks=marks,
         proved=hypothesis.proved,
         ids=tuple(hypothesis.tokens),
         token_log_probabilities=hypothesis.token_log_probabilities,
+        restored=restored.inserted,
     )

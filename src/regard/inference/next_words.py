@@ -75,11 +75,12 @@ def next_words(translator: Translator, source: str, prefix: str, count: int) -> 
         count: The number of words; fewer are returned if the model gives all others a probability of zero.
 
     Raises:
-        DecodingError: The source has no tokens, or the model's scores are not finite.
+        DecodingError: The source has no tokens, the vocabulary lacks a part of the prefix, or the model's scores are
+            not finite.
     """
     source, languages = source.strip(), (translator.source_language, translator.target_language)
     prepared = prepare_input(source, translator.tokenizers, (prefix,), languages)
-    tokens = translator.tokenizers.source.encode(prepared.text or source)
+    tokens = prepared.encode()
     if not tokens:
         raise DecodingError("there is no source to translate", fix="give a sentence")
     target = translator.tokenizers.target

@@ -69,6 +69,8 @@ class Translation:
         confidence: The probability that the translation is right (see docs/confidence.md); None if it was not
             requested. 1 for a text without words.
         words: The words of the translation, each with the probability that it is right; empty unless requested.
+        restored: The spans of `text` that were copied from the source after the search: emoji that the model does not
+            know, and the numbers and addresses of `keep_numbers`.
         is_withheld: Whether the text, or a segment of it, stays untranslated because its confidence is below
             `min_confidence`.
         alternatives: The translations ranked below this one, best first, or further samples in the order drawn; empty
@@ -90,6 +92,7 @@ class Translation:
     parts: tuple[Part, ...] = ()
     confidence: float | None = None
     words: tuple[Word, ...] = ()
+    restored: tuple[Span, ...] = ()
     is_withheld: bool = False
     alternatives: tuple[Translation, ...] = ()
 
@@ -195,6 +198,11 @@ def _join(source: str, spans: Sequence[Span], segments: Sequence[Translation]) -
             Word(start + word.start, start + word.end, word.confidence)
             for (start, _), segment in zip(joined.spans, segments, strict=True)
             for word in segment.words
+        ),
+        restored=tuple(
+            (start + first, start + last)
+            for (start, _), segment in zip(joined.spans, segments, strict=True)
+            for first, last in segment.restored
         ),
         is_withheld=any(segment.is_withheld for segment in segments),
     )

@@ -41,6 +41,7 @@ from regard.inference.translation import Translation as Translation
 from regard.inference.translation import join
 from regard.nn.inference import freeze_for_inference
 from regard.runtime import choose_device, keep_freed_memory
+from regard.text.model_input import ModelInput, prepare_input
 from regard.text.segments import Division, Span, is_language, split_segments
 from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.columns import count_columns
@@ -180,6 +181,10 @@ class Translator:
         translator = copy.copy(self)
         translator.model = interruptible(self.model, check)
         return translator
+
+    def prepare(self, text: str) -> ModelInput:
+        """Return what the model reads for a sentence: without emoji and capitals that its vocabulary lacks."""
+        return prepare_input(text.strip(), self.tokenizers, languages=(self.source_language, self.target_language))
 
     def division(self, split_sentences: bool | None = None) -> Division:
         """Return how a text is divided into segments; None: as suits the training data.

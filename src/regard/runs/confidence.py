@@ -114,8 +114,8 @@ def score_pairs(translator: Translator, pairs: Sequence[TextPair], watch: Watch)
     stream = translator.stream(sources, split_sentences=False, shortlist=False)
     translations = list(watch(stream, len(sources)))
     indices = [index for index, translation in enumerate(translations) if sources[index] and not translation.parts]
-    encode, target = translator.tokenizers.source.encode, translator.tokenizers.target
-    ids = [(encode(sources[index]), translations[index]) for index in indices]
+    target = translator.tokenizers.target
+    ids = [(translator.prepare(sources[index]).encode(), translations[index]) for index in indices]
     scored = {indices[place]: item for place, item in score_translations(translator.model, target, ids)}
     return {index: scored[index] for index in indices}
 

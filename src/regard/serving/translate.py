@@ -27,8 +27,10 @@ from regard.serving.confidence import RequestConfidence
 from regard.serving.limits import Limits, invalid
 from regard.serving.models import ServedModel
 from regard.terms.glossary import Glossary
+from regard.text.model_input import prepare_input
 from regard.text.placeholders import find_placeholders
 from regard.text.segments import Span
+from regard.tokenizers.words import prefix_problem
 
 # Declares UTF-8 ahead of any declaration in the text; the block element separates it from the text.
 _UTF8_PREFIX = "\ufeff<hr>"
@@ -183,11 +185,22 @@ def stripped_span(text: str) -> Span:
     return len(text) - len(text.lstrip()), len(text.rstrip())
 
 
-def check_prefix(translator: Translator, sentence: str, prefix: str) -> None:
-    """Raise RequestRejected if a prefix has as many tokens as the translation of a sentence may have."""
+def check_prefix(translator: Translator, sentence: str, prefix: str, require: Sequence[str] = ()) -> None:
+    """Raise RequestRejected if a prefix is not valid: it is too long, or the vocabulary lacks a part of it.
+
+    Args:
+        translator: The model.
+        sentence: The sentence to translate.
+        prefix: The prefix, which may have fewer tokens than the longest translation of the sentence.
+        require: The phrases that are required.
+    """
     longest = length_limit(len(translator.tokenizers.source.encode(sentence)), translator.search)
     if len(translator.tokenizers.target.encode(prefix)) >= longest:
         raise invalid(f"prefix must have fewer than {longest} tokens for this q")
+    languages = translator.source_language, translator.target_language
+    prepared = prepare_input(sentence, translator.tokenizers, (*require, prefix), languages)
+    if problem := prefix_problem(translator.tokenizers.target, prepared.phrase(prefix)):
+        raise invalid(problem)
 
 
 def search_key(
@@ -324,7 +337,8 @@ class _BatchTranslator:
     def submit_after_prefix(self, texts: Sequence[str], prefix: str) -> list[Future[list[Translation]]]:
         """Submit the sentences of a text whose translation begins with a prefix; placeholders are required."""
         if texts:
-            check_prefix(self._served.translator, texts[0], prefix)
+            require = [literal for literal in _literals(texts[0]) if literal not in prefix]
+            check_prefix(self._served.translator, texts[0], prefix, require)
         key = search_key(self._served, self._limits, self._count, with_attention=False, is_constrained=True)
         key = replace(key, with_confidence=self._with_confidence)
         sentences = []

@@ -78,13 +78,18 @@ class EmojiFreeText:
     pattern: re.Pattern[str] = _RUN
 
     def restore(self, translation: str, alignment: Links = ()) -> tuple[str, Links]:
-        """Return a translation of `text` with the emoji, and its alignment with the words of `source`.
+        """Return a translation of `text` with the emoji, and its alignment with the words of `source`. See `insert`."""
+        restored = self.insert(translation, alignment)
+        return restored.text, restored.align(alignment)
+
+    def insert(self, translation: str, alignment: Links = ()) -> RestoredText:
+        """Insert the emoji into a translation of `text`.
 
         Emoji follow the word that is aligned with the word before them in the source. Without an alignment they keep
         their relative position. Emoji at either end of the source stay there.
         """
         if not self.runs:
-            return translation, alignment
+            return RestoredText(self, translation)
         spans = [match.span() for match in _WORD.finditer(translation)]
         count = len(self.text.split())
         placeholders = find_placeholders(translation)
@@ -93,8 +98,8 @@ class EmojiFreeText:
             for index, run in enumerate(self.runs)
         )
         parts: list[str] = []
-        run_starts: list[tuple[int, int]] = []  # the start of each run in the result, and its index
-        shifts: list[tuple[int, int]] = []  # from this character on, the result is shifted by this much
+        run_starts: list[tuple[int, int]] = []
+        shifts: list[tuple[int, int]] = []
         at = length = 0
         for place, index in inserts:
             run = self.runs[index]
@@ -114,41 +119,66 @@ class EmojiFreeText:
             length += len(run.text) + len(tail)
             shifts.append((place, length - place))
             at = place
-        result = "".join([*parts, translation[at:]])
-        return result, self._align(result, alignment, spans, shifts, run_starts) if alignment else ()
+        text = "".join([*parts, translation[at:]])
+        return RestoredText(self, text, tuple(start for start, _ in spans), tuple(run_starts), tuple(shifts))
 
-    def _align(
-        self,
-        result: str,
-        alignment: Links,
-        spans: Sequence[tuple[int, int]],
-        shifts: Sequence[tuple[int, int]],
-        run_starts: Sequence[tuple[int, int]],
-    ) -> Links:
-        source_starts = [match.start() for match in _WORD.finditer(self.source)]
-        result_starts = [match.start() for match in _WORD.finditer(result)]
-        text_starts = [self.places[match.start()] for match in _WORD.finditer(self.text)]
-        shift_starts = [place for place, _ in shifts]
+    def source_words(self) -> list[int]:
+        """Return the index in the words of `source` of each word of `text`, or of `source` if `text` is empty."""
+        if not self.runs or not self.text:
+            return list(range(len(self.source.split())))
+        starts = [match.start() for match in _WORD.finditer(self.source)]
+        return [_word_at(starts, self.places[match.start()]) for match in _WORD.finditer(self.text)]
 
-        def word(all_starts: Sequence[int], character: int) -> int:
-            return max(0, bisect_right(all_starts, character) - 1)
+
+@dataclass(frozen=True)
+class RestoredText:
+    """A translation into which the emoji of its source are inserted.
+
+    Attributes:
+        emoji_free: The source.
+        text: The translation with the emoji.
+        word_starts: The start of each word of the translation without emoji.
+        run_starts: The start of each run of emoji in `text`, and the index of the run.
+        shifts: From these characters of the translation on, `text` is shifted by this much.
+    """
+
+    emoji_free: EmojiFreeText
+    text: str
+    word_starts: tuple[int, ...] = ()
+    run_starts: tuple[tuple[int, int], ...] = ()
+    shifts: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def inserted(self) -> tuple[tuple[int, int], ...]:
+        """Return the span of each run of emoji in `text`."""
+        return tuple((start, start + len(self.emoji_free.runs[index].text)) for start, index in self.run_starts)
+
+    def align(self, alignment: Links) -> Links:
+        """Return an alignment without emoji as one of the words of the original source and of `text`."""
+        source = self.emoji_free
+        if not source.runs or not alignment:
+            return alignment
+        source_starts = [match.start() for match in _WORD.finditer(source.source)]
+        result_starts = [match.start() for match in _WORD.finditer(self.text)]
+        source_words = source.source_words()
+        shift_starts = [place for place, _ in self.shifts]
 
         def shift(character: int) -> int:
             index = bisect_right(shift_starts, character)
-            return character + (shifts[index - 1][1] if index else 0)
+            return character + (self.shifts[index - 1][1] if index else 0)
 
         links = {
-            (word(source_starts, text_starts[source]), word(result_starts, shift(spans[target][0])))
-            for source, target in alignment
-            if source < len(text_starts) and target < len(spans)
+            (source_words[source_word], _word_at(result_starts, shift(self.word_starts[target_word])))
+            for source_word, target_word in alignment
+            if source_word < len(source_words) and target_word < len(self.word_starts)
         }
-        runs = list(self.pattern.finditer(self.source))
+        runs = list(source.pattern.finditer(source.source))
         aligned = {target for _, target in links}
-        for start, index in run_starts:
-            for match in _WORD.finditer(result, start, start + len(self.runs[index].text)):
-                target = word(result_starts, match.start())
+        for start, index in self.run_starts:
+            for match in _WORD.finditer(self.text, start, start + len(source.runs[index].text)):
+                target = _word_at(result_starts, match.start())
                 if target not in aligned:
-                    links.add((word(source_starts, runs[index].start() + match.start() - start), target))
+                    links.add((_word_at(source_starts, runs[index].start() + match.start() - start), target))
         return tuple(sorted(links, key=lambda link: (link[1], link[0])))
 
 
@@ -206,6 +236,11 @@ def _has_emoji(tokenizer: Tokenizer, emoji: str) -> bool:
     ids = tokenizer.encode(emoji)
     has_bytes = tokenizer.kind == "byte" or any(re.fullmatch("<0x..>", piece) for piece in tokenizer.pieces(ids))
     return not has_bytes and UNK not in ids
+
+
+def _word_at(starts: Sequence[int], character: int) -> int:
+    """Return the index of the word that contains a character, given the start of each word."""
+    return max(0, bisect_right(starts, character) - 1)
 
 
 def _place(run: _Run, count: int, translation: str, spans: Sequence[tuple[int, int]], alignment: Links) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from regard.text.capitals import is_upper, lower_capitals, to_normal_case, to_upper
-from regard.text.emoji import EmojiFreeText, Links, compile_runs, remove_runs, remove_unknown_emoji
+from regard.text.emoji import EmojiFreeText, Links, RestoredText, compile_runs, remove_runs, remove_unknown_emoji
 from regard.text.emoji_pattern import PATTERN
 from regard.text.numbers import localize
 from regard.tokenizers.base import Tokenizers
@@ -37,15 +37,30 @@ class ModelInput:
         """The text to encode; empty if the sentence has only emoji."""
         return self.emoji_free.text
 
+    def encode(self) -> list[int]:
+        """Return the tokens that the model reads: those of `text`, or of the sentence itself if it has only emoji."""
+        return self.tokenizers.source.encode(self.text or self.emoji_free.source)
+
     def phrase(self, phrase: str) -> str:
         """Return a phrase of the translation as the model writes it."""
         return to_normal_case(phrase, self.tokenizers.target, self.languages[1]) if self.capitals else phrase
 
+    def reference(self, translation: str) -> EmojiFreeText:
+        """Return a reference translation as the model writes it."""
+        if count_columns(self.tokenizers.source) > 1:
+            return EmojiFreeText(translation, translation)
+        return remove_unknown_emoji(self.phrase(translation), self.tokenizers)
+
     def restore(self, translation: str, alignment: Links = ()) -> tuple[str, Links]:
         """Return the translation of the sentence, given that of `text`, and its alignment with the sentence's words."""
+        restored = self.insert(translation, alignment)
+        return restored.text, restored.align(alignment)
+
+    def insert(self, translation: str, alignment: Links = ()) -> RestoredText:
+        """Return the translation of the sentence, given that of `text`, and where emoji are inserted."""
         if self.capitals:
             translation = to_upper(translation, self.languages[1])
-        return self.emoji_free.restore(translation, alignment)
+        return self.emoji_free.insert(translation, alignment)
 
 
 def prepare_input(

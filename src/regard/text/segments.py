@@ -11,6 +11,7 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from sentencex import get_sentence_boundaries
@@ -67,7 +68,8 @@ def split_segments(text: str, language: str, division: Division, fits: Fits) -> 
 
     A line with at most one sentence is one segment. In a line with several sentences, parts without letters are not in
     any segment and stay as they are. A segment that does not fit is divided into its sentences, or else near its middle
-    at the end of a clause, at white space, or between two characters.
+    at the end of a clause, at white space, or between two characters. A character that does not fit, because of many
+    combining marks or joiners, is divided, too.
     """
     spans = (
         [_strip(text, 0, len(text))]
@@ -112,15 +114,15 @@ def _halve(text: str, start: int, end: int, fits: Fits) -> Iterator[Span]:
         start, end = stack.pop()
         if start == end:
             continue
-        cut = end if end - start < 2 or fits(text[start:end]) else _cut(text, start, end)
-        if cut == end:
+        if end - start < 2 or fits(text[start:end]):
             yield start, end
         else:
+            cut = _cut(text, start, end)
             stack += [_strip(text, cut, end), _strip(text, start, cut)]
 
 
 def _cut(text: str, start: int, end: int) -> int:
-    """Return the best place to cut a span, near its middle and inside it; its end if it cannot be cut."""
+    """Return the best place to cut a span of two or more code points, near its middle and inside it."""
     middle = (start + end) // 2
     reach = min(CUT_REACH, (end - start) // 4)
     for pattern in (_CLAUSE, _SPACE):
@@ -129,11 +131,14 @@ def _cut(text: str, start: int, end: int) -> int:
         ]
         if places:
             return min(places, key=lambda place: abs(place - middle))
-    while middle < end and (
-        unicodedata.combining(text[middle]) or text[middle] in _JOINERS or text[middle - 1] == _JOINERS[0]
-    ):
-        middle += 1
-    return middle
+    after = (place for place in range(middle, end) if not _is_within_character(text, place))
+    before = (place for place in range(middle - 1, start, -1) if not _is_within_character(text, place))
+    return next(chain(after, before), middle)  # the middle if the whole span is one character
+
+
+def _is_within_character(text: str, place: int) -> bool:
+    """Return whether the code points on both sides of a place belong to one character, as a letter and its accent."""
+    return unicodedata.combining(text[place]) > 0 or text[place] in _JOINERS or text[place - 1] == _JOINERS[0]
 
 
 def count_sentences(text: str, language: str) -> int:

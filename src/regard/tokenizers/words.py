@@ -13,7 +13,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.special_tokens import EOS
+from regard.errors import DecodingError
+from regard.special_tokens import EOS, UNK
 from regard.tokenizers.base import Tokenizer, Tokenizers
 from regard.tokenizers.columns import find_columns_tokenizer
 from regard.tokenizers.tagged import TaggedTokenizer
@@ -165,17 +166,33 @@ def token_kinds(tokenizer: Tokenizer) -> NDArray[np.int8]:
     return kinds
 
 
-def encode_prefix(tokenizer: Tokenizer, prefix: str) -> tuple[tuple[int, ...], frozenset[int]]:
+def encode_prefix(
+    tokenizer: Tokenizer, prefix: str, place: str | None = None
+) -> tuple[tuple[int, ...], frozenset[int]]:
     """Return the ids of the beginning of a text, and those that must not follow it.
 
     If the beginning ends with white space, its last word is complete, so no token that continues a word may follow.
+    Raise DecodingError, with `place`, if the vocabulary lacks a part of the beginning.
     """
     text = prefix.rstrip()
     if not text:
         return (), frozenset()
+    if problem := prefix_problem(tokenizer, text):
+        raise DecodingError(problem, where=place, fix="change the prefix")
     is_complete = text != prefix
     not_next = np.flatnonzero(token_kinds(tokenizer) == TokenKind.INSIDE).tolist() if is_complete else []
     return tuple(tokenizer.encode(text)), frozenset(not_next)
+
+
+def prefix_problem(tokenizer: Tokenizer, prefix: str) -> str:
+    """Return which words or characters of a prefix the vocabulary lacks, as a message; empty if it has them all."""
+    ids = tokenizer.encode(prefix)
+    if UNK not in ids or tokenizer.decode(ids).split() == prefix.split():  # such as `<unk>` that a model has written
+        return ""
+    words = [word for word in prefix.split() if UNK in tokenizer.encode(word)]
+    characters = [character for character in "".join(words) if UNK in tokenizer.encode(character)]
+    lacking = words if tokenizer.kind in ("word", "pattern") else characters or words
+    return f"the vocabulary of the target lacks a part of the prefix: {' '.join(dict.fromkeys(lacking))}"
 
 
 def _kind_of(character: str) -> TokenKind:

@@ -170,3 +170,20 @@ def test_what_is_fitted_ranks_and_is_stored() -> None:
     assert ConfidenceModel.from_json(model.to_json()) == model
     with pytest.raises(DataError, match="at least 100"):
         fit_confidence(scored[:99], references[:99])
+
+
+def test_words_are_not_found_in_restored_text() -> None:
+    decoded = "Der Hund isst hier."
+    text = "Der https://x.org/Hund/isst Hund 7 isst hier."
+    start = text.index("https")
+    restored = [(start, text.index(" Hund ")), (text.index("7"), text.index("7") + 1)]
+    spans = follow_spans(decoded, text, word_spans(decoded), restored)
+    assert [text[slice(*span)] for span in spans] == ["Der", "Hund", "isst", "hier."]
+    spans = follow_spans("ein hund.", "EIN HUND 😀 7.", [(0, 3), (4, 9)], [(9, 12)])
+    assert spans == [(0, 3), (4, 8)]
+
+
+def test_restored_spans_are_those_of_the_emoji_of_the_whole_line() -> None:
+    best = calibrated().translate("🙂 one two.\nthree 😀 half", with_confidence=True, split_sentences=True)
+    assert len(best.parts) == 2
+    assert [best.text[slice(*span)] for span in best.restored] == ["🙂", "😀"]

@@ -13,7 +13,7 @@ from regard.errors import DecodingError
 from regard.inference.next_words import next_words
 from regard.inference.translation import Constraints
 from regard.inference.translator import Translator
-from regard.special_tokens import BOS, EOS
+from regard.special_tokens import BOS, EOS, UNK
 from regard.tokenizers.base import Tokenizers, train_tokenizers
 from regard.tokenizers.simple import ByteTokenizer, CharacterTokenizer, WordTokenizer
 from regard.tokenizers.words import TokenKind, encode_prefix, token_kinds
@@ -106,3 +106,17 @@ def test_kinds_of_tokens() -> None:
     assert list(ids) == subwords.encode("ab")
     assert not_next and EOS not in not_next
     assert encode_prefix(subwords, "ab") == (ids, frozenset())
+
+
+def test_a_prefix_with_unknown_characters_is_refused() -> None:
+    translator = make_translator("bahdanau2014")
+    with pytest.raises(DecodingError, match=r"lacks a part of the prefix: é 日\n"):
+        next_words(translator, SOURCE, "ab é日 é ", 3)
+    with pytest.raises(DecodingError, match=r"prefix: é\n") as refused:
+        translator.translate([SOURCE, SOURCE], constraints=[Constraints(), Constraints(prefix="é")])
+    assert refused.value.where == "line 2"
+    words = WordTokenizer.train(["ein Hund"], 10)
+    with pytest.raises(DecodingError, match=r"prefix: Katze\n"):
+        encode_prefix(words, "ein Katze")
+    unknown = words.decode([UNK])
+    assert encode_prefix(words, f"ein {unknown}")[0] == (*words.encode("ein"), UNK)

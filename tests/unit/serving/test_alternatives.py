@@ -38,6 +38,7 @@ def test_words_after_a_prefix(service: Service) -> None:
         ({"q": "one " * 2000}, "at most 512 tokens"),
         ({"prefix": "eins " * 2000}, "prefix must have fewer than"),
         ({"prefix": "eins " * 20_000}, "exceeds text limit"),
+        ({"prefix": "eins 日 "}, "lacks a part of the prefix: 日"),
         ({"alternatives": 9}, "alternatives"),
         ({"alternatives": 0}, "alternatives"),
         ({"target": "xx"}, "not supported"),

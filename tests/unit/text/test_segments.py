@@ -123,3 +123,10 @@ def test_the_share_of_texts_with_several_sentences() -> None:
 )
 def test_codes_that_name_a_language(code: str, known: bool) -> None:
     assert is_language(code) is known
+
+
+@pytest.mark.parametrize("cluster", ["a" + "\u0301" * 600, "\u200d".join("👩" * 1500), "hello" + "\u0301" * 600])
+def test_a_character_that_does_not_fit_is_divided(cluster: str) -> None:
+    spans = split_segments(cluster, "en", "whole", lambda part: len(part) <= 512)
+    assert "".join(cluster[slice(*span)] for span in spans) == cluster
+    assert len(spans) > 1 and all(0 < end - start <= 512 for start, end in spans)

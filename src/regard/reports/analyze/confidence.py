@@ -70,8 +70,8 @@ def measure_confidence(
     places = [place for place, best in enumerate(translations) if best.words and not best.parts]
     if model is None or not places:
         return None
-    encode, target = translator.tokenizers.source.encode, translator.tokenizers.target
-    pairs = [(encode(sources[place]), translations[place]) for place in places]
+    target = translator.tokenizers.target
+    pairs = [(translator.prepare(sources[place]).encode(), translations[place]) for place in places]
     scored = {places[index]: item for index, item in score_translations(translator.model, target, pairs)}
     confidence = np.array([translations[place].confidence for place in places], dtype=np.float64)
     means = np.array([scored[place].tokens.mean() for place in places])

@@ -258,9 +258,10 @@ def _measure_calibration(
     run: _TranslatedRun, test: TestSet, track: ProgressHook, notes: list[str]
 ) -> tuple[Calibration | None, Calibration | None]:
     """Return the calibration given the references, and that of the run's own translations."""
-    tokenizers = run.translator.tokenizers
-    sources = [tokenizers.source.encode(text) for text in test.sources]
-    references = [tokenizers.target.encode(text) for text in test.references]
+    prepared = [run.translator.prepare(text) for text in test.sources]
+    encode = run.translator.tokenizers.target.encode
+    sources = [source.encode() for source in prepared]
+    references = [encode(source.reference(text).text) for source, text in zip(prepared, test.references, strict=True)]
     hypotheses = [list(translation.ids) for translation in run.translations]
     indices = [
         index

@@ -43,3 +43,13 @@ def test_pairs_that_are_too_long_or_empty_are_not_aligned(monkeypatch: pytest.Mo
     assert align_words(translator(), "one", "") is None
     monkeypatch.setattr(alignments, "MAX_TOKENS", 3)
     assert align_words(translator(), "one", "ein Satz") is None
+
+
+def test_links_count_the_words_of_the_texts_as_they_are_written() -> None:
+    untrained = translator()  # its vocabulary has no emoji and no capitals
+    plain = align_words(untrained, "three and a half", "ein kleiner Satz")
+    assert plain is not None
+    with_emoji = align_words(untrained, "🙂 three and 🙂 a half", "ein 🙂 kleiner Satz")
+    source, target = {0: 1, 1: 2, 2: 4, 3: 5}, {0: 0, 1: 2, 2: 3}
+    assert with_emoji == {"mean": {(source[first], target[second]) for first, second in plain["mean"]}}
+    assert align_words(untrained, "THREE AND A HALF", "ein kleiner Satz") == plain

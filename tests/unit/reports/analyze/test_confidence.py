@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -46,3 +47,16 @@ def test_what_cannot_be_measured_is_none() -> None:
     assert measure_confidence(untrained(2), translations, SOURCES, SOURCES, [0.0] * len(SOURCES)) is None
     bare = [replace(best, words=()) for best in translations]
     assert measure_confidence(translator, bare, SOURCES, SOURCES, [0.0] * len(SOURCES)) is None
+
+
+@pytest.mark.parametrize("change", ["🙂 {}".format, str.upper])
+def test_sources_are_read_as_in_translation(change: Callable[[str], str]) -> None:
+    translator = calibrated(2)
+    sources = ["two three", "a half", "one two", "half a"]
+    translations = translator.translate(sources, strategy="exact", with_confidence=True, split_sentences=False)
+    plain, changed = (
+        measure_confidence(translator, translations, texts, sources, [0.0] * len(sources))
+        for texts in (sources, list(map(change, sources)))
+    )
+    assert plain is not None and changed is not None
+    assert changed.sentence.raw_error == pytest.approx(plain.sentence.raw_error)

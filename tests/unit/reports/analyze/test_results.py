@@ -182,3 +182,20 @@ def test_pairs_too_long_to_be_aligned_are_noted(tmp_path: Path, monkeypatch: pyt
     report_ = analyze(tmp_path, "short")
     assert report_.runs[0].alignment is None
     assert report_.notes == ("The alignments of short leave out 1 of 1 pairs, which are too long.",)
+
+
+@pytest.mark.parametrize(("source", "reference"), [("🙂 two three", "kleiner 🙂 Satz"), ("TWO THREE", "kleiner Satz")])
+def test_calibration_reads_the_source_as_in_translation(tmp_path: Path, source: str, reference: str) -> None:
+    run = run_with_data(tmp_path / "run", ["ein Satz"])
+    reports = [
+        analyze_runs(
+            [LoadedRun("run", run, translator(1))],
+            TestSet("pairs", (texts[0],), (texts[1],), (1,), 1),
+            AnalysisOptions(exact_sentences=0),
+            no_progress,
+        )
+        for texts in (("two three", "kleiner Satz"), (source, reference))
+    ]
+    plain, changed = (report.runs[0].calibration for report in reports)
+    assert plain is not None and changed is not None
+    assert changed.error == pytest.approx(plain.error, rel=1e-4)
