@@ -1,4 +1,4 @@
-"""The figures of recipes/RESULTS.md, reproduced: half an hour or an hour each, on two cores."""
+"""The figures of recipes/RESULTS.md, reproduced: half an hour to 45 minutes each, on two cores."""
 
 import json
 import os
