@@ -155,7 +155,8 @@ def build_recipe(
     if "max_length" not in data.model_fields_set:
         data = data.model_copy(update={"max_length": _choose_max_length(inputs, tokenizer)})
     model, _ = choose_model(inputs, override_values)
-    augmentation = AugmentationConfig() if inputs.columns else _choose_augmentation(data, tokenizer)
+    is_subword = override_values.get("tokenizer.kind", tokenizer.kind) in SUBWORDS
+    augmentation = _choose_augmentation(data) if is_subword and not inputs.columns else AugmentationConfig()
     search = _choose_search(inputs, tokenizer)
     draft = RunConfig(data=data, tokenizer=tokenizer, model=model, augmentation=augmentation, search=search)
     draft = override_config(draft, overrides, ARCHITECTURES)
@@ -205,8 +206,9 @@ def _choose_tokenizer(inputs: RecipeInputs, overrides: Mapping[str, object]) -> 
     reason = f"chosen for {inputs.pairs:,} pairs"
     if kind is None or kind in SUBWORDS:
         reason += "; unknown characters become bytes"
-    # The kind is validated with the other overrides.
-    return TokenizerConfig(vocabulary_size=size).model_copy(update={"kind": kind or "unigram"}), reason
+    # Other kinds need further keys; the overrides set them with the kind.
+    chosen_kind = kind if kind in ("bpe", "word", "byte") else "unigram"
+    return TokenizerConfig(kind=str(chosen_kind), vocabulary_size=size), reason
 
 
 def _character_tokenizer(inputs: RecipeInputs) -> TokenizerConfig:
@@ -233,7 +235,7 @@ def _choose_search(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> SearchCo
     return default.model_copy(update={"max_length_addend": max(default.max_length_addend, min(needed, MAX_ADDEND))})
 
 
-def _choose_augmentation(data: DataConfig, tokenizer: TokenizerConfig) -> AugmentationConfig:
+def _choose_augmentation(data: DataConfig) -> AugmentationConfig:
     """Choose `light` for sentences and their translations: benchmarks/RESULTS.md, Robustness.
 
     In spellings, formulas and programs, a typo would make another text, so the languages of both sides must be known.
@@ -242,7 +244,7 @@ def _choose_augmentation(data: DataConfig, tokenizer: TokenizerConfig) -> Augmen
         base_code(source) != base_code(target) and is_known(source) and is_known(target)
         for source, target, _ in language_pairs(data)
     )
-    return AugmentationConfig(level="light" if is_translation and tokenizer.kind in SUBWORDS else "off")
+    return AugmentationConfig(level="light" if is_translation else "off")
 
 
 def batch_size(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> int:

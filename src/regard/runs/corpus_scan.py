@@ -159,9 +159,9 @@ class _TextStatistics:
         self.alphabet: set[str] = set()
         self.distinct_words: set[str] = set()
         self.repeated_words: set[str] = set()  # those of several pairs
-        self.excess_words: Counter[int] = Counter()  # how many targets have so many words beyond twice their source
+        self.excess_words: Counter[int] = Counter()  # targets by words beyond twice those of their source
         self.excess_characters: Counter[int] = Counter()
-        self.longest_words: Counter[int] = Counter()  # how many pairs have so many words in their longer side
+        self.longest_words: Counter[int] = Counter()  # pairs by words of their longer side
         self.longest_characters: Counter[int] = Counter()
         self.words_in_source = _InSource()
         self.characters_in_source = _InSource()

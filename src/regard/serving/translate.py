@@ -337,8 +337,8 @@ class _BatchTranslator:
     def submit_after_prefix(self, texts: Sequence[str], prefix: str) -> list[Future[list[Translation]]]:
         """Submit the sentences of a text whose translation begins with a prefix; placeholders are required."""
         if texts:
-            require = [literal for literal in _literals(texts[0]) if literal not in prefix]
-            check_prefix(self._served.translator, texts[0], prefix, require)
+            first_literals = [literal for literal in _literals(texts[0]) if literal not in prefix]
+            check_prefix(self._served.translator, texts[0], prefix, first_literals)
         key = search_key(self._served, self._limits, self._count, with_attention=False, is_constrained=True)
         key = replace(key, with_confidence=self._with_confidence)
         sentences = []
