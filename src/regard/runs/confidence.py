@@ -103,7 +103,11 @@ def calibrate_finished(
         device: The device to translate on.
         say: Receives the result, or why there is none: an error does not make the training fail.
         chrf: The chrF of the checkpoint on the dev set, if its metrics do not have it.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; `say` has received a message.
     """
+    fix = f"try `regard calibrate {shlex.quote(str(run.path))}`"
     try:
         checkpoint = resolve_checkpoint(run.path)
         is_good = (load_metrics(checkpoint).get("chrf", 0) if chrf is None else chrf) >= MIN_DEV_CHRF
@@ -111,7 +115,10 @@ def calibrate_finished(
             say(str(calibrate(checkpoint, dev, device=device)))
     except (RegardError, RuntimeError, MemoryError) as error:
         reason = error.message if isinstance(error, RegardError) else str(error).partition("\n")[0]
-        say(f"confidence: not fitted ({reason}); try `regard calibrate {shlex.quote(str(run.path))}`")
+        say(f"confidence: not fitted ({reason}); {fix}")
+    except KeyboardInterrupt:
+        say(f"confidence: not fitted (stopped); {fix}")
+        raise
 
 
 def score_pairs(translator: Translator, pairs: Sequence[TextPair], watch: Watch) -> dict[int, ScoredTranslation]:

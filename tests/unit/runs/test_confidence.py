@@ -14,6 +14,7 @@ from regard.config.schema import DataConfig, RunConfig
 from regard.errors import CheckpointError, DataError
 from regard.evaluation.estimator import Estimator
 from regard.inference.confidence import ConfidenceModel
+from regard.inference.translator import Translator
 from regard.models.transformer2017 import Config
 from regard.runs import confidence
 from regard.runs.confidence import Calibrated, calibrate, calibrate_finished, load_dev_pairs
@@ -62,7 +63,7 @@ def test_a_fit_that_cannot_be_read_again_is_not_written(tmp_path: Path, monkeypa
     model = ConfidenceModel(invalid, invalid)
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr(confidence, "load_config", lambda _: RunConfig(data=DataConfig(corpus="dates"), model=Config()))
-    monkeypatch.setattr(confidence.Translator, "load", lambda *_, **__: untrained(1))
+    monkeypatch.setattr(Translator, "load", lambda *_, **__: untrained(1))
     monkeypatch.setattr(confidence, "fit_confidence", lambda *_, **__: model)
     with pytest.raises(DataError, match="no confidence can be fitted"):
         calibrate(tmp_path, [("one", "one")] * 120, device="cpu")
