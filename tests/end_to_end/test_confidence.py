@@ -83,3 +83,28 @@ def test_a_run_without_it_names_the_command_that_adds_it(run: Path, bare: Path, 
     shutil.copytree(bare / "best", copied)
     refused(call("calibrate", copied), "no dev set")
     refused(call("calibrate", bare.parent / "none"), "there is no such folder")
+
+
+def test_a_damaged_confidence_only_stops_what_needs_it(run: Path, files: Files, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run, damaged, symlinks=True)
+    (damaged / "best" / SUMS).unlink()
+    table = json.loads((damaged / "best" / FILE).read_text())
+    table["word"]["curve"] = [[0.5, 0.1], [0.4, 0.2]]
+    (damaged / "best" / FILE).write_text(json.dumps(table))
+    lines = files.test[:5]
+    texts, messages = translate(damaged, lines)
+    assert texts == translate(run, lines)[0]
+    (warning,) = [line for line in messages.splitlines() if line.startswith("warning")]
+    assert "confidence is not available" in warning
+    assert "regard calibrate" in warning
+    refused(call("translate", damaged, "--confidence", stdin=b"12\n"), "make it again: regard calibrate")
+    test_set = ("--source", files / "test.src", "--reference", files / "test.tgt")
+    assert call("evaluate", damaged, *test_set, "--card").code == 0
+    published = call("publish", damaged, "me/digits", "--to", "hub", "--dry-run")
+    assert published.code == 0, published.err
+    assert FILE not in published.out.decode()
+    calibrated = call("calibrate", damaged)
+    assert calibrated.code == 0, calibrated.err
+    assert "warning" not in calibrated.err
+    assert translate(damaged, lines, "--confidence") == translate(run, lines, "--confidence")

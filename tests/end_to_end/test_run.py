@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -16,6 +17,9 @@ import regard
 from regard.checkpoints.run_folder import RunFolder
 from regard.config.recipe import to_table
 from regard.errors import DataError
+from regard.reports.compare.systems import ComparedSystem
+from regard.reports.compare.training import train_system
+from regard.runs import confidence
 from regard.training.timing import End
 from regard.training.trainer import Trainer
 from regard.training.training_log import LOG_EVERY
@@ -160,3 +164,37 @@ def test_relative_paths_of_a_config_are_stored_as_absolute_paths(
     regard.train(config.model_copy(update={"data": data}), tmp_path / "run", console=Console(quiet=True))
     written = regard.read_recipe(tmp_path / "run" / "recipe.toml").data
     assert (written.source, written.target) == (str(files / "train.src"), str(files / "train.tgt"))
+
+
+def test_a_resumed_run_that_does_not_improve_names_its_best_scores(files: Files, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    before = regard.train(recipe(files, max_steps=4, checkpoint_every=2), folder, quiet=True)
+    assert before.scores
+    with mock.patch.object(Trainer, "_update_best", return_value=False):
+        after = regard.resume(folder, ["train.max_steps=6"], quiet=True)
+    assert after.step == 6
+    assert after.scores == before.scores
+
+
+def test_ctrl_c_in_the_fit_of_confidence_leaves_a_finished_run(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(confidence, "calibrate", interrupt)
+    monkeypatch.setattr(confidence, "MIN_DEV_CHRF", 0.0)
+    recipe(files)
+    folder = tmp_path / "run"
+    steps = ("--set", "train.max_steps=4", "--set", "train.checkpoint_every=2")
+    finished = call("train", files / "tiny.toml", "-o", folder, *steps)
+    assert finished.code == 0, finished.err
+    assert "confidence: not fitted (stopped); try `regard calibrate" in finished.err
+    assert "finished all steps, at step 4; best on dev" in finished.err
+    assert "translate:  regard translate" in finished.err
+    assert (folder / "README.md").is_file()
+    config = recipe(files, max_steps=4, checkpoint_every=2)
+    system = ComparedSystem("tiny", tmp_path / "compared", config, train=True)
+    with pytest.raises(KeyboardInterrupt):  # a comparison does not go on with the next system
+        train_system(system, Console(quiet=True))
+    assert RunFolder(system.folder).finished is not None

@@ -13,6 +13,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +86,7 @@ class RunFolder:
             raise CheckpointError(
                 "the folder already contains a run",
                 where=self.path,
-                fix=f"resume it with `regard train --resume {self.path}`, or choose another folder",
+                fix=f"resume it with `regard train --resume {shlex.quote(str(self.path))}`, or choose another folder",
             )
         if any(name not in ("lock", "checkpoints", IMPROVE) and not name.startswith("recipe.toml.") for name in names):
             raise CheckpointError("the folder is not empty", where=self.path, fix="choose another folder")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +37,7 @@ from regard.cli.options import (
     refuse_unknown_architecture,
 )
 from regard.console import say
-from regard.errors import ConfigError, PeerFailed
+from regard.errors import ConfigError, PeerFailed, RegardError
 from regard.plugins.registry import plugin_options
 from regard.ray_cluster import require_ray
 
@@ -109,7 +110,7 @@ def train(
             "LEVEL",
             "Change some training pairs as people change text, with typos for example: off, light or full.",
             TRAINING,
-            show_default="the recipe's, or off",
+            show_default="the recipe's; without one, light for sentences; off for other text and with --from",
         ),
     ] = None,
     terms: Annotated[
@@ -310,10 +311,25 @@ def _run_in_every_process(prepare: Callable[[], tuple[Path, Callable[[], Result]
     _say_result(result, console)
 
 
-def _say_stopped(folder: Path, console: Console, ray: str) -> None:
-    say("stopped before training began", console)
-    if (folder / "recipe.toml").is_file():
-        _say_how_to_continue(folder, console, f" --ray {shlex.quote(ray)}" if ray else "")
+def _say_stopped(path: Path, console: Console, ray: str) -> None:
+    """Print how far the run at a path had come, which is a run or one of its checkpoints, and the next command."""
+    from regard.checkpoints.run_folder import RunFolder
+    from regard.runs.resume import find_run
+
+    run, is_finished = RunFolder(path), False
+    with suppress(RegardError):  # the folder does not contain a run yet
+        run, _ = find_run(path)
+        is_finished = run.finished is not None
+    if run.last is None:
+        say("stopped before the first checkpoint" if run.log.is_file() else "stopped before training began", console)
+    elif is_finished:
+        say(f"stopped after the end of training; the last checkpoint is {run.last.name}", console)
+        _say_how_to_translate(run.path, console)
+        return
+    else:
+        say(f"stopped; the last checkpoint is {run.last.name}", console)
+    if run.recipe.is_file():
+        _say_how_to_continue(run.path, console, f" --ray {shlex.quote(ray)}" if ray else "")
 
 
 def _say_how_to_continue(folder: Path, console: Console, options: str = "") -> None:
@@ -326,5 +342,9 @@ def _say_result(result: Result, console: Console) -> None:
     if result.end == "interrupted":
         _say_how_to_continue(result.folder, console)
         raise typer.Exit(130)
-    command = f"regard translate {shlex.quote(str(result.folder))}{plugin_options()}"
+    _say_how_to_translate(result.folder, console)
+
+
+def _say_how_to_translate(folder: Path, console: Console) -> None:
+    command = f"regard translate {shlex.quote(str(folder))}{plugin_options()}"
     say(f"translate:  {command} < input.txt > output.txt", console)

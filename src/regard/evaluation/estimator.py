@@ -30,7 +30,7 @@ class Estimator:
     Attributes:
         bias: The log-odds if all features are 0.
         weights: The change of the log-odds with each feature.
-        curve: Points (probability by the log-odds, corrected probability), both increasing; empty: no correction.
+        curve: Points (probability by the log-odds, corrected probability), neither decreasing; empty: no correction.
         examples: The number of examples that it was fitted on.
         right: The share of right ones among them.
     """
@@ -153,5 +153,7 @@ def _isotonic(probabilities: Floats, is_right: NDArray[np.bool_]) -> tuple[tuple
             last, before = blocks.pop(), blocks.pop()
             blocks.append((last[0] + before[0], last[1] + before[1], last[2] + before[2]))
     shares = np.maximum.accumulate([(right + 1) / (size + 2) for _, right, size in blocks])
-    points = [(total / size, float(share)) for (total, _, size), share in zip(blocks, shares, strict=True)]
+    # The means of groups with equal probabilities may differ by a rounding error.
+    means = np.maximum.accumulate([total / size for total, _, size in blocks])
+    points = [(float(mean), float(share)) for mean, share in zip(means, shares, strict=True)]
     return ((0.0, 0.0), *points, (1.0, 1.0))

@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.checkpoints.added_files import read_json
+from regard.console import say
 from regard.contract import Seq2Seq
 from regard.data.batch import length_batches, make_batch
 from regard.decoding.scoring import score_tokens
 from regard.documents.results import SegmentConfidence, TranslatedText
-from regard.errors import CheckpointError, DataError
+from regard.errors import CheckpointError, DataError, DecodingError
 from regard.evaluation.edit_alignment import find_matches
 from regard.evaluation.estimator import Estimator, Floats, fit_estimator
 from regard.inference.translation import Translation, Word
@@ -99,6 +100,27 @@ def load_confidence(checkpoint: Path) -> ConfidenceModel | None:
             where=checkpoint / FILE,
             fix=f"make it again: regard calibrate {shlex.quote(str(checkpoint))}",
         ) from None
+
+
+def load_confidence_or_warn(checkpoint: Path) -> tuple[ConfidenceModel | None, DecodingError | None]:
+    """Return the confidence model of a checkpoint, if it has one, or the error that translating with it must raise.
+
+    If it is damaged, print a warning: most commands do not need it.
+    """
+    try:
+        return load_confidence(checkpoint), None
+    except CheckpointError as error:
+        say(f"warning: confidence is not available: {error.where}: {error.message}; {error.fix}")
+        return None, DecodingError(error.message, where=error.where, fix=error.fix)
+
+
+def not_calibrated() -> DecodingError:
+    """Return the error for confidence of a model that has not learned it."""
+    return DecodingError(
+        "the model has not learned how sure it is: `regard calibrate RUN` has not been run",
+        where="confidence",
+        fix="run it once, with the folder of the run",
+    )
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,6 @@ def resolve_options(
     settings: Callable[[SearchOptions, int], SearchConfig],
     division: Callable[[bool | None], Division],
     terms: Callable[[Glossary | Path | str | None, GlossaryMethod], TermOptions],
-    *,
-    has_confidence: bool,
 ) -> ResolvedOptions:
     """Return all options but `constraints` and `first_line`, which must be removed before.
 
@@ -115,7 +113,6 @@ def resolve_options(
         settings: Returns the [search] with changes that can return a number of translations.
         division: Returns how texts are divided.
         terms: Returns how the terms of a glossary are translated.
-        has_confidence: Whether the model has learned its confidence.
 
     Raises:
         ConfigError: There is no such option.
@@ -134,12 +131,6 @@ def resolve_options(
         raise DecodingError(f"batch_size is {batch_size}", fix="set it to at least 1")
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise DecodingError(f"min_confidence is {min_confidence}", fix="set it to a probability, 0 to 1")
-    if with_confidence and not has_confidence:
-        raise DecodingError(
-            "the model has not learned how sure it is: `regard calibrate RUN` has not been run",
-            where="confidence",
-            fix="run it once, with the folder of the run",
-        )
     second = None if fallback is None else settings({**search, **fallback}, top_beams)
     return ResolvedOptions(
         config, second, top_beams, batch_size, with_attention, divided, with_confidence, min_confidence, term_options

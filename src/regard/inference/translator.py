@@ -25,7 +25,13 @@ from regard.decoding.strategies import override_search, rows_per_sentence
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.inference.batch_search import search_batch
 from regard.inference.column_sources import check_columns, column_segments
-from regard.inference.confidence import ConfidenceModel, add_confidence, load_confidence, withhold
+from regard.inference.confidence import (
+    ConfidenceModel,
+    add_confidence,
+    load_confidence_or_warn,
+    not_calibrated,
+    withhold,
+)
 from regard.inference.hypotheses import read_hypotheses, search_input, tag_source
 from regard.inference.lines import Line, batch_lines, number_lines
 from regard.inference.mbr import select_translation
@@ -89,12 +95,16 @@ class Translator:
         self.num_parameters = model.num_parameters
         self.terms = RunTerms(tokenizers)
         self.confidence: ConfidenceModel | None = None  # set by `load`
+        self.confidence_error: DecodingError | None = None  # why `confidence` is None, if it is damaged
         self.device = next(model.parameters()).device
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Translator:
-        """Load the best checkpoint of a run, or a checkpoint.
+    def load(
+        cls, folder: str | Path, device: str = "auto", precision: Precision = "float32", *, with_confidence: bool = True
+    ) -> Translator:
+        """Load the best checkpoint of a run, or a checkpoint; `with_confidence` says whether to load its confidence.
 
+        A damaged confidence.json is a warning. Translating with confidence then raises DecodingError.
         Raises CheckpointError if it cannot be loaded, and ConfigError for int8 on another device than the CPU.
         """
         path = resolve_checkpoint(Path(folder))
@@ -119,7 +129,8 @@ class Translator:
         )
         languages = data.source_language, data.target_language
         translator.terms = RunTerms.load(Path(folder), path, checkpoint.tokenizers, checkpoint.data, languages)
-        translator.confidence = load_confidence(path)
+        if with_confidence:
+            translator.confidence, translator.confidence_error = load_confidence_or_warn(path)
         translator.num_parameters = num_parameters  # a model that is frozen for inference has fewer
         return translator
 
@@ -153,7 +164,7 @@ class Translator:
             longest=min(member.longest for member in members),
         )
         combined.terms = first.terms
-        combined.confidence = first.confidence
+        combined.confidence, combined.confidence_error = first.confidence, first.confidence_error
         combined.num_parameters = sum(member.num_parameters for member in members)
         return combined
 
@@ -265,10 +276,10 @@ class Translator:
         """
         refuse_unknown(options)
         constraints, first_line = options.pop("constraints", None), options.pop("first_line", 0)
-        has_confidence = self.confidence is not None
-        languages = self.source_language, self.target_language
-        terms = partial(self.terms.resolve, languages=languages)
-        resolved = resolve_options(options, self._settings, self.division, terms, has_confidence=has_confidence)
+        terms = partial(self.terms.resolve, languages=(self.source_language, self.target_language))
+        resolved = resolve_options(options, self._settings, self.division, terms)
+        if resolved.with_confidence and self.confidence is None:
+            raise self.confidence_error or not_calibrated()
         return self._stream(number_lines(lines, constraints, first_line), resolved)
 
     def _settings(self, changes: SearchOptions, top_beams: int) -> SearchConfig:

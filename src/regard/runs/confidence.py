@@ -69,18 +69,27 @@ def calibrate(
 
     Raises:
         CheckpointError: The checkpoint cannot be read or written.
-        DataError: There are too few pairs.
+        DataError: There are too few pairs, or the fit fails.
         DecodingError: The search does not exist.
     """
     checkpoint = resolve_checkpoint(folder)
     chosen = [pairs[index * len(pairs) // MAX_PAIRS] for index in range(MAX_PAIRS)] if len(pairs) > MAX_PAIRS else pairs
     check_size(len(chosen))
     exact = load_config(checkpoint).train.metric == "exact"
-    translator = Translator.load(checkpoint, device).with_search(**(search or {}))
+    translator = Translator.load(checkpoint, device, with_confidence=False).with_search(**(search or {}))
     scored = score_pairs(translator, chosen, watch)
     references = [chosen[index][1].strip() for index in scored]
     model = fit_confidence(list(scored.values()), references, exact=exact, chrf=chrf)
+    _check_readable(model)
     return Calibrated(model, add_json(checkpoint, FILE, model.to_json()), len(scored))
+
+
+def _check_readable(model: ConfidenceModel) -> None:
+    """Raise DataError if a confidence model could not be loaded from the file that would be written."""
+    try:
+        ConfidenceModel.from_json(json.loads(json.dumps(model.to_json())))
+    except ValueError as error:
+        raise DataError(f"no confidence can be fitted on these pairs: {error}", fix="give other pairs") from None
 
 
 def calibrate_finished(
@@ -94,7 +103,11 @@ def calibrate_finished(
         device: The device to translate on.
         say: Receives the result, or why there is none: an error does not make the training fail.
         chrf: The chrF of the checkpoint on the dev set, if its metrics do not have it.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; `say` has received a message.
     """
+    fix = f"try `regard calibrate {shlex.quote(str(run.path))}`"
     try:
         checkpoint = resolve_checkpoint(run.path)
         is_good = (load_metrics(checkpoint).get("chrf", 0) if chrf is None else chrf) >= MIN_DEV_CHRF
@@ -102,7 +115,10 @@ def calibrate_finished(
             say(str(calibrate(checkpoint, dev, device=device)))
     except (RegardError, RuntimeError, MemoryError) as error:
         reason = error.message if isinstance(error, RegardError) else str(error).partition("\n")[0]
-        say(f"confidence: not fitted ({reason}); try `regard calibrate {shlex.quote(str(run.path))}`")
+        say(f"confidence: not fitted ({reason}); {fix}")
+    except KeyboardInterrupt:
+        say(f"confidence: not fitted (stopped); {fix}")
+        raise
 
 
 def score_pairs(translator: Translator, pairs: Sequence[TextPair], watch: Watch) -> dict[int, ScoredTranslation]:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from regard.checkpoints.added_files import add_json, read_json
+from regard.checkpoints.added_files import add_json
 from regard.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from regard.checkpoints.run_folder import RunFolder, resolve_checkpoint
 from regard.config.data import CorpusConfig
@@ -18,7 +18,8 @@ from regard.config.recipe import to_toml
 from regard.config.schema import DATA_PATHS, RunConfig
 from regard.console import Say
 from regard.errors import ConfigError, RegardError
-from regard.inference import confidence
+from regard.inference.confidence import FILE as FITTED
+from regard.inference.confidence import load_confidence_or_warn
 from regard.interop.hub import find_repository, upload
 from regard.runs.card.facts import collect_facts, is_hub_dataset, start_name
 from regard.runs.card.file import EDITED, FILE, Card, format_card, parse_card, read_card, text_digest, update_card
@@ -165,8 +166,9 @@ def _staged(source: _Source, record: CardRecord, say: Say) -> Iterator[Path]:
     with TemporaryDirectory(prefix="regard-publish-") as parent:
         folder = Path(parent) / "model"
         save_checkpoint(folder, replace(checkpoint, config=config))
-        if (fitted := read_json(source.checkpoint, confidence.FILE)) is not None:
-            add_json(folder, confidence.FILE, fitted)
+        fitted, _ = load_confidence_or_warn(source.checkpoint)
+        if fitted is not None:
+            add_json(folder, FITTED, fitted.to_json())
         (folder / "recipe.toml").write_text(to_toml(config), encoding="utf-8")
         card = source.card
         if card is not None and card.is_edited:

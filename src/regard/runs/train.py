@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from rich.console import Console
 
-from regard.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from regard.checkpoints.checkpoint import Checkpoint, load_metrics, save_checkpoint
 from regard.checkpoints.run_folder import Finished, RunFolder
 from regard.config.overrides import Overrides, to_overrides
 from regard.config.placeholders import Placeholders, check_placeholders
@@ -21,7 +21,7 @@ from regard.console import Say, say
 from regard.contract import Seq2Seq
 from regard.corpus.paths import check_files
 from regard.data.loader import BatchSource, Position
-from regard.errors import RegardError, WorkerLost
+from regard.errors import CheckpointError, RegardError, WorkerLost
 from regard.html.notebook import render_output_table
 from regard.models import ARCHITECTURES
 from regard.runs.card.file import refresh_card
@@ -76,12 +76,14 @@ class Result:
         end: Why training has ended.
         step: The number of steps taken.
         scores: Dev scores of the best checkpoint.
+        is_stopped: Whether Ctrl-C or a signal stopped training, or the fit of confidence after it.
     """
 
     folder: Path
     end: End
     step: int
     scores: Mapping[str, float]
+    is_stopped: bool = False
 
     @property
     def summary(self) -> str:
@@ -194,10 +196,11 @@ def resume(
 
 
 def default_folder(config: RunConfig) -> Path:
-    """Return for example runs/en-de-transformer2017: the languages, if they are known, and the architecture."""
-    languages = [language for language in (config.data.source_language, config.data.target_language) if language]
-    tuned = [] if config.start is None else ["tuned"]
-    return Path("runs") / "-".join([*languages, config.data.corpus or "", config.model.architecture, *tuned]).strip("-")
+    """Return for example runs/en-de-modern: languages and built-in corpus, if they are known, and the architecture."""
+    data = config.data
+    tuned = None if config.start is None else "tuned"
+    parts = (data.source_language, data.target_language, data.corpus, config.model.architecture, tuned)
+    return Path("runs") / "-".join(filter(None, parts))
 
 
 def _main_console(console: Console | None, processes: ProcessGroup) -> Console:
@@ -278,15 +281,18 @@ def _train_run(run: _Run, processes: ProcessGroup, console: Console) -> Result:
             end = trainer.run()
     if processes.is_main and end != "interrupted":
         folder.mark_finished(Finished(end, trainer.progress.step, trainer.progress.seconds))
-    result = Result(folder.path, end, trainer.progress.step, processes.broadcast(writer.best_scores))
+    best_scores, is_stopped = processes.broadcast(writer.best_scores), end == "interrupted"
     if processes.is_main:
-        if end != "interrupted":
-            calibrate_finished(folder, prepared.dev, config.train.device, partial(say, console=console))
+        if not is_stopped:
+            try:
+                calibrate_finished(folder, prepared.dev, config.train.device, partial(say, console=console))
+            except KeyboardInterrupt:  # training is complete
+                is_stopped = True
         device = device_name(trainer.device)
         progress = trainer.progress
         record = TrainingRecord(end, progress.step, progress.seconds, device, processes.size, current_versions())
         refresh_card(folder, partial(say, console=console), record)
-    return result
+    return Result(folder.path, end, trainer.progress.step, best_scores, is_stopped)
 
 
 def _describe_start(run: _Run, loader: BatchSource, processes: ProcessGroup) -> str:
@@ -340,15 +346,23 @@ def _preflight(trainer: Trainer, run: RunFolder, say: Say) -> None:
         say(warning)
 
 
+def _load_scores(checkpoint: Path | None) -> Mapping[str, float]:
+    """Return the dev scores of a checkpoint; none if there is no checkpoint, or it is damaged."""
+    if checkpoint is not None:
+        with suppress(CheckpointError):
+            return load_metrics(checkpoint)
+    return {}
+
+
 class CheckpointWriter:
     """Writes the checkpoints of a run, and updates its links `last` and `best`.
 
     Attributes:
-        best_scores: Scores of the best checkpoint written so far; empty before that.
+        best_scores: Scores of the best checkpoint of the run; empty if it has none yet.
     """
 
     def __init__(self, config: RunConfig, folder: RunFolder, prepared: Prepared) -> None:
-        self.best_scores: Mapping[str, float] = {}
+        self.best_scores: Mapping[str, float] = _load_scores(folder.best)
         self._config, self._folder, self._prepared = config, folder, prepared
 
     def write(self, event: CheckpointEvent) -> None:

@@ -47,6 +47,14 @@ def test_a_run_is_never_overwritten(run: RunFolder) -> None:
         RunFolder.create(run.path)
 
 
+def test_the_command_that_resumes_a_run_quotes_its_path(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "my run")
+    run.begin("")
+    with pytest.raises(CheckpointError) as caught:
+        RunFolder.create(run.path)
+    assert f"`regard train --resume '{run.path}'`" in str(caught.value)
+
+
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(CheckpointError, match="not empty"):

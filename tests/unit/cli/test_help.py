@@ -151,3 +151,8 @@ def test_required_options_are_marked() -> None:
 def test_help_shows_how_to_switch_off_what_is_on() -> None:
     assert "--examples, --no-examples" in help_of("serve")
     assert "--split-sentences, --no-split-sentences" in help_of("translate")
+
+
+def test_the_default_of_augmentation_is_what_a_chosen_recipe_has() -> None:
+    text = " ".join(help_of("train").replace("│", " ").split())
+    assert "without one, light for sentences; off for other text and with --from" in text

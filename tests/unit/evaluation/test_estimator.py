@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -56,8 +58,6 @@ def test_a_row_does_not_depend_on_the_others() -> None:
 
 
 def test_json_gives_the_same_estimator_and_refuses_others() -> None:
-    from dataclasses import asdict
-
     estimator = fit_estimator(*examples(2500))
     table = asdict(estimator)
     assert Estimator.from_json(table, 3) == estimator
@@ -71,6 +71,15 @@ def test_json_gives_the_same_estimator_and_refuses_others() -> None:
     ):
         with pytest.raises((TypeError, ValueError)):
             Estimator.from_json({**table, **changes}, 3)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.7, 1.3])
+def test_what_is_fitted_on_equal_features_can_be_read_again(value: float) -> None:
+    features, rows = np.full((2950, 3), value), np.arange(2950)  # groups of 29 and 30: their means differ by rounding
+    is_right = rows % 29 < rows * 29 // 2950
+    estimator = fit_estimator(features, is_right)
+    assert Estimator.from_json(asdict(estimator), 3) == estimator
+    assert (np.diff(estimator.curve, axis=0) >= 0).all()
 
 
 def test_ranking_by_hand() -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+from tests.unit.reports.untrained import translator as untrained
 
 from regard.checkpoints.run_folder import RunFolder
+from regard.config.schema import DataConfig, RunConfig
 from regard.errors import CheckpointError, DataError
+from regard.evaluation.estimator import Estimator
+from regard.inference.confidence import ConfidenceModel
+from regard.inference.translator import Translator
+from regard.models.transformer2017 import Config
 from regard.runs import confidence
-from regard.runs.confidence import Calibrated, calibrate_finished, load_dev_pairs
+from regard.runs.confidence import Calibrated, calibrate, calibrate_finished, load_dev_pairs
 
 PAIRS = [("one", "eins")] * 120
 
@@ -49,6 +56,18 @@ def test_a_failure_does_not_make_training_fail(
 
     monkeypatch.setattr(confidence, "calibrate", fail)
     assert finish(run) == [f"confidence: not fitted (the disk is full); try `regard calibrate {run.path}`"]
+
+
+def test_a_fit_that_cannot_be_read_again_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    invalid = Estimator(math.nan, (1.0,) * 4, (), 120, 0.5)
+    model = ConfidenceModel(invalid, invalid)
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr(confidence, "load_config", lambda _: RunConfig(data=DataConfig(corpus="dates"), model=Config()))
+    monkeypatch.setattr(Translator, "load", lambda *_, **__: untrained(1))
+    monkeypatch.setattr(confidence, "fit_confidence", lambda *_, **__: model)
+    with pytest.raises(DataError, match="no confidence can be fitted"):
+        calibrate(tmp_path, [("one", "one")] * 120, device="cpu")
+    assert not (tmp_path / "confidence.json").exists()
 
 
 def test_the_dev_set_is_read_from_the_data_of_a_run(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def make_plan(request: ComparisonRequest, out: Path, console: Console) -> Plan:
         DataError: A file of the corpus is missing, or the test set cannot be read.
         CheckpointError: A run cannot be read, or was trained with another recipe.
     """
+    _require_folder(out)
     systems = _choose_systems(request, out)
     for system in systems:
         if system.train:
@@ -97,6 +98,13 @@ def make_plan(request: ComparisonRequest, out: Path, console: Console) -> Plan:
         systems, request.test, tokenized=request.tokenized, report=partial(say, console=console)
     )
     return Plan(request, out, systems, conditions, ", ".join(request.placeholders.values()))
+
+
+def _require_folder(out: Path) -> None:
+    """Raise ConfigError if the output, or a folder that it would be in, is a file."""
+    for path in (out, *out.parents):
+        if path.exists() and not path.is_dir():
+            raise ConfigError("the output must be a folder, but this is a file", where=path, fix="name another output")
 
 
 def _choose_systems(request: ComparisonRequest, out: Path) -> list[ComparedSystem]:

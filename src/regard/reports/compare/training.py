@@ -49,7 +49,7 @@ def train_system(system: ComparedSystem, console: Console) -> None:
             say("already trained", console)
             return
         result = resume(system.folder, console=console)
-    if result.end == "interrupted":
+    if result.is_stopped:
         raise KeyboardInterrupt
 
 

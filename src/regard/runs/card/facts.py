@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -21,6 +22,7 @@ from regard.config.overrides import HUB
 from regard.config.schema import RunConfig
 from regard.contract import VocabularySizes
 from regard.corpus.language_pairs import UNKNOWN, language_name, language_pairs
+from regard.errors import CheckpointError
 from regard.evaluation.metrics import bleu_metric
 from regard.inference.confidence import ConfidenceModel, load_confidence
 from regard.models import ARCHITECTURES, build_on_meta
@@ -148,12 +150,18 @@ def collect_facts(checkpoint: Path, run: Path | None, record: CardRecord | None 
         pairs=pairs,
         skipped=skipped,
         dev=dev,
-        confidence=load_confidence(checkpoint),
+        confidence=_readable_confidence(checkpoint),
         is_imported=not load_fingerprint(checkpoint),
         is_improved=checkpoint.resolve().name.startswith(IMPROVED),
         evaluations=evaluations,
         record=record,
     )
+
+
+def _readable_confidence(checkpoint: Path) -> ConfidenceModel | None:
+    with suppress(CheckpointError):  # a damaged one is not used
+        return load_confidence(checkpoint)
+    return None
 
 
 def _read_data(data: Path, config: RunConfig) -> tuple[int | None, Mapping[str, int] | None, DevSet | None]:

@@ -155,7 +155,7 @@ def _train(record: Record, run: RunFolder, console: Console) -> None:
         result = resume(run.path, console=console)
     else:
         return
-    if result.end == "interrupted":
+    if result.is_stopped:
         raise KeyboardInterrupt
 
 
