@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from regard.checkpoints.checkpoint import load_config, load_fingerprint, load_training_state
+from regard.checkpoints.checkpoint import load_config, load_fingerprint, load_sizes, load_training_state
 from regard.checkpoints.run_folder import PREPARED, RunFolder
 from regard.config.overrides import OVERRIDES, override_origins
 from regard.config.recipe import read_config, to_table, to_toml
@@ -19,6 +19,7 @@ from regard.data.store import PairStore, verify_store
 from regard.data.streaming import Stream
 from regard.errors import CheckpointError, ConfigError, DataError, PluginError
 from regard.models import ARCHITECTURES
+from regard.runs.run_links import intact_checkpoints, is_folder
 from regard.tokenizers.base import Tokenizers
 from regard.training.state import TrainingState
 
@@ -58,6 +59,9 @@ def find_run(path: Path) -> tuple[RunFolder, Path | None]:
     resolved = Path(os.path.realpath(path))
     has_config = (path / "config.json").is_file()
     is_checkpoint = has_config and resolved.parent.name == "checkpoints"
+    if has_config and path.name in ("last", "best") and is_folder(path) and RunFolder(path.parent).recipe.is_file():
+        run = RunFolder(path.parent)  # a copy that followed links; `restore_links` makes the folder a link
+        return run, run.checkpoint(load_sizes(path)[0])
     if has_config and not is_checkpoint:
         raise CheckpointError(
             "no run to resume: this is a checkpoint without its run",
@@ -118,7 +122,7 @@ def check_same_data(run: RunFolder, train: PairStore | Stream) -> None:
 def load_state(run: RunFolder, checkpoint: Path | None) -> TrainingState | None:
     """Load the training state to continue from; None if the run has no checkpoint yet.
 
-    The caller must hold the lock of the run.
+    The caller must hold the lock of the run, and have restored its links.
 
     Args:
         run: The run.
@@ -138,10 +142,17 @@ def load_state(run: RunFolder, checkpoint: Path | None) -> TrainingState | None:
                     fix="restore the checkpoint from a backup; or train the run from its beginning: "
                     f"rm {shlex.quote(str(link))}; regard train --resume {shlex.quote(str(run.path))}",
                 )
+            if run.steps:
+                raise CheckpointError(
+                    "the run has no link `last`",
+                    where=run.path,
+                    fix="no checkpoint is intact: restore one from a backup; or train the run from its beginning: "
+                    f"rm -r {shlex.quote(str(run.checkpoints))}; regard train --resume {shlex.quote(str(run.path))}",
+                )
             return None
         state = load_training_state(path)
     except CheckpointError as error:
-        intact = [step for step in reversed(run.steps) if _is_intact(step)]
+        intact = intact_checkpoints(run)
         if not intact:
             raise
         commands = [f"`regard train --resume {shlex.quote(str(step))}`" for step in intact]
@@ -151,14 +162,6 @@ def load_state(run: RunFolder, checkpoint: Path | None) -> TrainingState | None:
     if checkpoint is not None:
         run.set_last(checkpoint)
     return state
-
-
-def _is_intact(checkpoint: Path) -> bool:
-    try:
-        load_training_state(checkpoint)
-    except CheckpointError:
-        return False
-    return True
 
 
 def position_of(state: TrainingState) -> Position:

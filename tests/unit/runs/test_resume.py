@@ -89,7 +89,8 @@ def test_a_broken_last_link_is_an_error(run: RunFolder) -> None:
     with pytest.raises(CheckpointError, match=r"`last` links to \S*step-000003(.|\n)*step-000002"):
         load_state(run, None)
     (run.path / "last").unlink()
-    assert load_state(run, None) is None
+    with pytest.raises(CheckpointError, match=r"no link `last`(.|\n)*from an intact checkpoint"):
+        load_state(run, None)
 
 
 def test_a_run_that_has_lost_all_checkpoints_says_how_to_start_again(run: RunFolder) -> None:
