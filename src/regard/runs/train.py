@@ -242,7 +242,7 @@ def _load_run(
         lock.enter_context(folder.lock(processes.job))
         restore_links(folder, checkpoint, say)
         restore_recipe(folder, say)
-    config = load_recipe(folder, overrides)
+    config = load_recipe(folder, overrides, checkpoint)
     processes.device(config.train.device)  # raises an error before anything is written
     state = load_state(folder, checkpoint)
     if processes.is_main:
