@@ -258,9 +258,9 @@ def _check_changeable(name: str, trains: tuple[TrainConfig, TrainConfig], step: 
         return
     reason = WHY_FIXED.get(name) or WHY_FIXED.get(section) or "what has been trained so far depends on it"
     if name.startswith(f"{SECOND_STAGE}."):
-        has_begun = {_is_in_second_stage(train, step) for train in trains}
+        are_in_second = {_is_in_second_stage(train, step) for train in trains}
         key = name.removeprefix(f"{SECOND_STAGE}.")
-        if has_begun == {False} or (has_begun == {True} and key in (*CHANGEABLE_TRAIN_KEYS, "after_steps")):
+        if are_in_second == {False} or (are_in_second == {True} and key in (*CHANGEABLE_TRAIN_KEYS, "after_steps")):
             return
         reason = f"after {step:,} steps, the saved optimizer state belongs to the stage that the checkpoint is in"
     raise ConfigError(

@@ -48,10 +48,10 @@ def copy_following_links(run: RunFolder) -> RunFolder:
     return RunFolder(Path(shutil.copytree(run.path, run.path.with_name("copy"), symlinks=False)))
 
 
-def restored(run: RunFolder, given: Path | None = None) -> list[str]:
+def restored(run: RunFolder, checkpoint_path: Path | None = None) -> list[str]:
     messages: list[str] = []
     with run.lock():
-        restore_links(run, given, messages.append)
+        restore_links(run, checkpoint_path, messages.append)
     return messages
 
 
