@@ -264,6 +264,13 @@ def resolve_checkpoint(path: Path) -> Path:
         near = difflib.get_close_matches(path.name, _names(path.parent), n=3, cutoff=0.5)
         fix = f"did you mean {' or '.join(near)}?" if near else "give the folder of a run or of a checkpoint"
         raise CheckpointError("there is no such folder", where=path, fix=fix)
+    if run.steps:
+        raise CheckpointError(
+            "the links `best` and `last` of the run are missing or broken",
+            where=path,
+            fix=f"give one of its checkpoints: {', '.join(map(str, run.steps))}; or restore the links: "
+            f"regard train --resume {shlex.quote(str(path))}",
+        )
     if run.recipe.is_file() or run.checkpoints.is_dir():
         raise CheckpointError("the run has no checkpoint yet", where=path, fix="train it until it has one")
     inside = [name for name in _names(path) if (path / name / "config.json").is_file()]

@@ -39,7 +39,7 @@ class Override(str):
 
 
 class ParsedOverride(NamedTuple):
-    """An override, with its value as TOML reads it."""
+    """An override, with its value as TOML reads it. A key with a dot is one of a nested table."""
 
     section: str
     key: str
@@ -57,11 +57,14 @@ def to_overrides(overrides: Overrides) -> list[str]:
 
 
 def parse_override(text: str) -> ParsedOverride:
-    """Parse `section.key=value`. Values are written as in TOML; bare words are strings. Raise ConfigError."""
+    """Parse `section.key=value` or, for a nested table, `section.table.key=value`. Raise ConfigError.
+
+    Values are written as in TOML; bare words are strings.
+    """
     origin = text.origin if isinstance(text, Override) else OVERRIDES
     name, equals, value = text.partition("=")
     section, _, key = name.strip().partition(".")
-    if not (equals and section and key) or "." in key:
+    if not (equals and section and all(key.split("."))) or key.count(".") > 1:
         raise ConfigError(
             f"`{text}` is not of the form section.key=value", where=origin, fix="write for example train.seed=7"
         )

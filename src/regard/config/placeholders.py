@@ -45,9 +45,15 @@ def parse_placeholders(texts: Sequence[str], where: str) -> dict[str, tuple[str,
 
 
 def check_placeholders(placeholders: Placeholders, where: str) -> None:
-    """Raise ConfigError if a name or a value has other characters than it may have."""
+    """Raise ConfigError if a name or a value is not a text, or has other characters than it may have."""
+    if not isinstance(placeholders, Mapping):
+        raise ConfigError(
+            f"the values of placeholders are not a mapping: {placeholders!r}",
+            where=where,
+            fix="give for example {'language': 'tur'}",
+        )
     for name, value in placeholders.items():
-        if not NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ConfigError(
                 f"`{name}` cannot be the name of a placeholder",
                 where=where,

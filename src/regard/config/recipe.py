@@ -169,9 +169,21 @@ def _apply(overrides: Sequence[ParsedOverride], table: dict[str, Any]) -> dict[s
         new_key = current_key(name, key, architectures[-1] if architectures else section.get("architecture"))
         if new_key != key:
             _warn(f"{origin}: `{name}.{key}` is now called `{name}.{new_key}`")
-        section[new_key] = value
+        _set_key(section, new_key, value, f"{origin}: {name}.{new_key}")
         origins[f"{name}.{new_key}"] = origin
     return origins
+
+
+def _set_key(section: dict[str, Any], key: str, value: object, where: str) -> None:
+    """Set a key of a section, or a key `table.key` of a table in it, in place. Raise ConfigError."""
+    table, dot, nested_key = key.rpartition(".")
+    if not dot:
+        section[key] = value
+        return
+    values = section.setdefault(table, {})
+    if not isinstance(values, dict):
+        raise ConfigError(f"`{table}` is not a table", where=where, fix=f"set `{table}` as a whole")
+    section[table] = {**values, nested_key: value}
 
 
 def _join_origins(origins: Mapping[str, str]) -> str:

@@ -41,6 +41,7 @@ from regard.runs.resume import (
     restore_recipe,
     verify_data,
 )
+from regard.runs.run_links import restore_links
 from regard.runs.step_timing import resolve_precision
 from regard.runs.validation import make_validator
 from regard.runs.warm_start import fill_from_start, resolve_start
@@ -242,8 +243,9 @@ def _load_run(
     folder, checkpoint = find_run(path)
     if processes.is_main:
         lock.enter_context(folder.lock(processes.job))
+        restore_links(folder, checkpoint, say)
         restore_recipe(folder, say)
-    config = load_recipe(folder, overrides)
+    config = load_recipe(folder, overrides, checkpoint)
     processes.device(config.train.device)  # raises an error before anything is written
     state = load_state(folder, checkpoint)
     if processes.is_main:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from regard.config.overrides import HUB, Override, parse_overrides
-from regard.config.placeholders import Placeholders
-from regard.config.schema import RunConfig, StartConfig
+from regard.config.placeholders import Placeholders, check_placeholders
+from regard.config.schema import MAX_VOCABULARY, RunConfig, StartConfig
 from regard.errors import ConfigError
 
 OPTIONS = {  # options that set a key of the recipe
@@ -72,6 +74,7 @@ class TrainingRequest:
                 fix=f"give a recipe, or both {spell('source')} and {spell('target')}, or {spell('data')}, "
                 f"or {spell('corpus')}",
             )
+        check_placeholders(self.placeholders, spell("placeholders"))
         if self.placeholders and not isinstance(self.recipe, Path):
             raise ConfigError(
                 "only the file of a recipe has placeholders", where=spell("placeholders"), fix="give a recipe"
@@ -105,14 +108,22 @@ def start_config(
     run: str | Path | None, new_tokens: int | None, spell: Callable[[str], str] = str
 ) -> StartConfig | None:
     """Return the [start] that begins with another run, and adds at most `new_tokens` tokens. Raise ConfigError."""
+    where = spell("extend_vocabulary")
     if run is None:
         if new_tokens is not None:
             raise ConfigError(
                 "there is no vocabulary to extend",
-                where=spell("extend_vocabulary"),
+                where=where,
                 fix=f"name the run that has it by {spell('start')}",
             )
         return None
     values = {} if new_tokens is None else {"new_tokens": new_tokens}
     is_on_hub = str(run).startswith(HUB) and not Path(run).exists()
-    return StartConfig(checkpoint=str(run) if is_on_hub else os.path.realpath(run), **values)
+    try:
+        return StartConfig(checkpoint=str(run) if is_on_hub else os.path.realpath(run), **values)
+    except ValidationError:
+        raise ConfigError(
+            f"the vocabulary cannot be extended by {new_tokens!r} tokens",
+            where=where,
+            fix=f"give a whole number from 0 to {MAX_VOCABULARY:,}",
+        ) from None

@@ -16,8 +16,7 @@ MAX_DIVERGED_STEPS = 1000  # in a row, before training gives up
 MARGIN = 1.0  # nats above the lowest loss that are normal
 SMOOTHING = 0.95
 FIX = "lower train.learning_rate or raise train.warmup_steps, and resume from an earlier checkpoint: regard train "
-FIX += "--resume RUN/best --set train.learning_rate=...; in a second stage, lower that of [train.second_stage] in "
-FIX += "RUN/recipe.toml before resuming"
+FIX += "--resume RUN/best --set train.learning_rate=..., or in a second stage train.second_stage.learning_rate=..."
 
 
 @dataclass

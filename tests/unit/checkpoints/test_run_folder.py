@@ -209,6 +209,9 @@ def test_a_path_is_resolved_to_a_checkpoint(run: RunFolder) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint yet"):
         resolve_checkpoint(run.path)
     first, second = step(run, 1), step(run, 2)
+    with pytest.raises(CheckpointError, match="missing or broken") as caught:
+        resolve_checkpoint(run.path)
+    assert caught.value.fix is not None and f"{first}, {second}" in caught.value.fix
     run.set_last(second)
     assert resolve_checkpoint(run.path) == second
     run.set_best(first)

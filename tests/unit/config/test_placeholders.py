@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +139,12 @@ def test_the_folder_of_a_run_is_named_after_the_values(recipe: Path) -> None:
 def test_without_a_file_there_is_nothing_to_fill_in() -> None:
     with pytest.raises(ConfigError, match="only the file of a recipe"):
         TrainingRequest(None, {"data": "a.tsv"}, placeholders={"language": "tur"}).check()
+
+
+@pytest.mark.parametrize("values", ["language=tur", ["language=tur"], 5, None, {5: "tur"}])
+def test_placeholders_that_are_not_texts_by_name_are_an_error(recipe: Path, values: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainingRequest(recipe, placeholders=values).check()
+    assert caught.value.where == "placeholders"
+    with pytest.raises(ConfigError):
+        read_recipe(recipe, placeholders=values)

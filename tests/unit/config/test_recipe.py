@@ -266,7 +266,36 @@ def test_overrides_are_toml_or_bare_words(tmp_path: Path) -> None:
     assert config.train.max_steps == 20
 
 
-@pytest.mark.parametrize("override", ["", "train.seed", "seed=7", "a.b.c=1", "=3", ".=5", "train.=7", ".seed=7"])
+def test_an_override_may_set_a_key_of_a_nested_table(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(DATES + MODEL + "[train.second_stage]\nafter_steps = 7\n")
+    overrides = ["train.second_stage.learning_rate=0.5", "train.second_stage.optimizer=sgd"]
+    for config in (
+        read_config(path, ARCHITECTURES, overrides),
+        override_config(read_config(path, ARCHITECTURES), overrides, ARCHITECTURES),
+    ):
+        second = config.train.second_stage
+        assert second is not None
+        assert (second.after_steps, second.optimizer, second.learning_rate) == (7, "sgd", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.second_stage.learning_rate=0.5", "`train.second_stage.after_steps` is missing"),
+        ("data.corpus.x=1", "`corpus` is not a table"),
+        ("a.b.c=1", "unknown key `a`"),
+    ],
+)
+def test_a_nested_key_that_is_not_valid_is_an_error(tmp_path: Path, override: str, message: str) -> None:
+    error = refusal(tmp_path, DATES + MODEL, override)
+    assert message in error.message
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["", "train.seed", "seed=7", "a.b.c.d=1", "train..x=1", "train.x.=1", "=3", ".=5", "train.=7", ".seed=7"],
+)
 def test_an_override_of_another_form_is_an_error(tmp_path: Path, override: str) -> None:
     error = refusal(tmp_path, DATES + MODEL, override)
     assert f"`{override}` is not of the form section.key=value" == error.message

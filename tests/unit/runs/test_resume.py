@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,11 @@ from tests.unit.checkpoints.test_killed_while_saving import checkpoint
 
 from regard.checkpoints.checkpoint import save_checkpoint
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.recipe import to_toml
-from regard.config.schema import DataConfig, RunConfig, TrainConfig
+from regard.config.overrides import Override
+from regard.config.recipe import read_config, to_toml
+from regard.config.schema import CorpusConfig, DataConfig, TrainConfig
 from regard.errors import CheckpointError, ConfigError
-from regard.models.transformer2017 import Config
+from regard.models import ARCHITECTURES
 from regard.runs.resume import extend_command, find_run, load_recipe, load_state, restore_recipe
 from regard.training.state import TrainingState
 
@@ -23,7 +26,7 @@ from regard.training.state import TrainingState
 def run(tmp_path: Path) -> RunFolder:
     """Return a run with three checkpoints, of which the first is the best."""
     run = RunFolder.create(tmp_path.resolve() / "a run")
-    run.begin(to_toml(RunConfig(data=DataConfig(corpus="dates"), model=Config())))
+    run.begin(to_toml(checkpoint(1).config))
     for step in (1, 2, 3):
         state = TrainingState({"step": torch.tensor(step)}, {"step": step})
         save_checkpoint(run.checkpoint(step), checkpoint(step), state)
@@ -89,7 +92,8 @@ def test_a_broken_last_link_is_an_error(run: RunFolder) -> None:
     with pytest.raises(CheckpointError, match=r"`last` links to \S*step-000003(.|\n)*step-000002"):
         load_state(run, None)
     (run.path / "last").unlink()
-    assert load_state(run, None) is None
+    with pytest.raises(CheckpointError, match=r"no link `last`(.|\n)*from an intact checkpoint"):
+        load_state(run, None)
 
 
 def test_a_run_that_has_lost_all_checkpoints_says_how_to_start_again(run: RunFolder) -> None:
@@ -161,11 +165,120 @@ def test_some_keys_may_change(run: RunFolder) -> None:
         ("data.max_length=9", "corpus was read"),
         ("tokenizer.kind=bpe", "split into tokens"),
         ("model.hidden_size=64", "weights belong to that model"),
+        ("train.average_decay=0.5", "the saved average of the weights is of that kind"),
+        ("augmentation.typos=0.5", "what the model has seen"),
+        ("train.precision=bfloat16", "what has been trained so far depends on it"),
     ],
 )
 def test_other_keys_may_not_change(run: RunFolder, override: str, reason: str) -> None:
-    with pytest.raises(ConfigError, match=reason):
+    with pytest.raises(ConfigError, match=reason) as caught:
         load_recipe(run, [override])
+    assert caught.value.where == "overrides"
+    edit(run, override)
+    with pytest.raises(ConfigError, match=reason) as caught:
+        load_recipe(run, [])
+    assert caught.value.where == str(run.recipe)
+    assert caught.value.fix is not None and "again" in caught.value.fix
+    for step in run.steps:
+        shutil.rmtree(step)
+    load_recipe(run, [])
+
+
+def edit(run: RunFolder, *overrides: str) -> None:
+    """Edit the recipe of a run, as with an editor."""
+    run.recipe.write_text(to_toml(read_config(run.recipe, ARCHITECTURES, overrides)))
+
+
+def test_some_keys_of_the_file_may_change(run: RunFolder) -> None:
+    edit(run, "train.max_steps=7", "search.beam_size=2", "train.second_stage={after_steps=5, optimizer='sgd'}")
+    config = load_recipe(run, [])
+    assert (config.train.max_steps, config.search.beam_size) == (7, 2)
+    assert config.train.second_stage is not None
+
+
+def test_the_files_of_the_corpus_may_move(run: RunFolder, tmp_path: Path) -> None:
+    old, new = (
+        checkpoint(3).config.model_copy(
+            update={
+                "data": DataConfig(
+                    corpora=(CorpusConfig(file=str(tmp_path / folder / "a.tsv")),),
+                    dev_file=str(tmp_path / folder / "dev.tsv"),
+                )
+            }
+        )
+        for folder in ("old", "new")
+    )
+    state = TrainingState({"step": torch.tensor(3)}, {"step": 3})
+    save_checkpoint(run.checkpoint(3), replace(checkpoint(3), config=old), state)
+    run.write_recipe(to_toml(new))
+    assert load_recipe(run, []) == new
+    edit(run, "data.max_length=9")
+    with pytest.raises(ConfigError, match=r"data\.max_length"):
+        load_recipe(run, [])
+
+
+def test_the_file_is_compared_with_the_checkpoint_that_training_resumes_from(run: RunFolder) -> None:
+    edit(run, "train.seed=9")
+    (run.checkpoint(3) / "config.json").write_text("{}")
+    load_recipe(run, [])  # `load_state` reports the damage
+    with pytest.raises(ConfigError, match="order of the batches"):
+        load_recipe(run, [], run.checkpoint(2))
+
+
+def test_checkpoints_and_recipes_without_new_keys_resume(run: RunFolder) -> None:
+    path = run.checkpoint(3) / "config.json"
+    header = json.loads(path.read_text())
+    for key in ("momentum", "second_stage", "terms"):
+        header["recipe"]["train"].pop(key, None)
+    del header["recipe"]["augmentation"]
+    path.write_text(json.dumps(header))
+    config = load_recipe(run, ["train.max_steps=7"])
+    assert config.train.max_steps == 7
+
+
+TWO_STAGES = "train.second_stage={after_steps=2, optimizer='sgd', learning_rate=0.5}"
+
+
+@pytest.fixture
+def two_stages(run: RunFolder) -> RunFolder:
+    """Return the run with a second stage, which the last of its checkpoints is in."""
+    edit(run, TWO_STAGES)
+    config = read_config(run.recipe, ARCHITECTURES)
+    for step in (1, 2, 3):
+        state = TrainingState({"step": torch.tensor(step)}, {"step": step})
+        save_checkpoint(run.checkpoint(step), replace(checkpoint(step), config=config), state)
+    return run
+
+
+@pytest.mark.parametrize("key", ["learning_rate=0.25", "after_steps=1", "schedule=cosine", "weight_decay=0.1"])
+def test_the_rate_of_a_second_stage_may_change(two_stages: RunFolder, key: str) -> None:
+    config = load_recipe(two_stages, [f"train.second_stage.{key}"])
+    assert config != load_recipe(two_stages, [])
+    edit(two_stages, f"train.second_stage.{key}")
+    assert load_recipe(two_stages, []) == config
+
+
+@pytest.mark.parametrize("key", ["optimizer=adam", "momentum=0.5", "after_steps=3"])
+def test_the_optimizer_of_a_second_stage_may_change_until_it_begins(two_stages: RunFolder, key: str) -> None:
+    override = Override(f"train.second_stage.{key}", "--set")
+    for number in (1, 2):
+        load_recipe(two_stages, [override], two_stages.checkpoint(number))
+    with pytest.raises(ConfigError, match="belongs to the stage that the checkpoint is in") as caught:
+        load_recipe(two_stages, [override])
+    assert caught.value.where == "--set"
+    edit(two_stages, override)
+    load_recipe(two_stages, [], two_stages.checkpoint(2))
+    with pytest.raises(ConfigError, match="belongs to the stage"):
+        load_recipe(two_stages, [])
+
+
+def test_an_override_of_a_stage_that_has_ended_is_an_error(two_stages: RunFolder) -> None:
+    load_recipe(two_stages, ["train.learning_rate=0.25"], two_stages.checkpoint(1))
+    for number in (2, 3):
+        with pytest.raises(ConfigError, match="which ended after step 2") as caught:
+            load_recipe(two_stages, ["train.learning_rate=0.25"], two_stages.checkpoint(number))
+        assert caught.value.fix == "set train.second_stage.learning_rate"
+    load_recipe(two_stages, ["train.min_learning_rate=0.25"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from regard.checkpoints.run_folder import RunFolder
-from regard.config.overrides import parse_overrides
+from regard.config.overrides import Override, parse_overrides
 from regard.config.placeholders import Placeholders, check_placeholders, fill_placeholders
 from regard.config.recipe import override_config, read_config, resolve_paths, to_table
 from regard.config.schema import DataConfig, ModelConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
@@ -122,7 +122,7 @@ def systems_from_recipe(
         placeholders: The values of the recipe's placeholders.
 
     Raises:
-        ConfigError: The recipe, an override or a placeholder is not valid.
+        ConfigError: The recipe, an override, a placeholder or the training time is not valid.
         CheckpointError: The recipe starts from a checkpoint, and there is none.
     """
     _reject_architecture(overrides)
@@ -146,7 +146,7 @@ def systems_from_corpus(
     """Return small systems for a built-in corpus, which they learn in QUICK_MINUTES.
 
     Raises:
-        ConfigError: There is no such corpus, or an override is not valid.
+        ConfigError: There is no such corpus, or an override or the training time is not valid.
     """
     _reject_architecture(overrides)
     if corpus not in BUILTIN:
@@ -197,9 +197,13 @@ def _with_budget(
 ) -> list[ComparedSystem]:
     systems = []
     for name, config in zip(names, configs, strict=True):
-        budget = minutes or config.train.max_minutes or default
-        train = config.train.model_copy(update={"max_minutes": budget})
-        config = resolve_paths(config.model_copy(update={"train": train}))
+        if minutes is not None:
+            limit = [Override(f"train.max_minutes={minutes}", "minutes")]
+            config = override_config(config, limit, ARCHITECTURES)
+        else:
+            train = config.train.model_copy(update={"max_minutes": config.train.max_minutes or default})
+            config = config.model_copy(update={"train": train})
+        config = resolve_paths(config)
         systems.append(ComparedSystem(name, out / "runs" / name, config, train=True))
     return systems
 

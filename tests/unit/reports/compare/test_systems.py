@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,14 @@ def test_the_request_overrides_the_budget_of_the_recipe(
         recipe.write_text(RECIPE.replace("max_minutes = 2", ""))
     systems = systems_from_recipe(recipe, select_architectures("all"), [], minutes, tmp_path)
     assert {system.config.train.max_minutes for system in systems} == {expected}
+
+
+@pytest.mark.parametrize("minutes", [0, -1, math.inf, math.nan, "soon"])
+def test_the_budget_must_be_a_valid_training_time(recipe: Path, tmp_path: Path, minutes: float) -> None:
+    for choose in (partial(systems_from_recipe, recipe), partial(systems_from_corpus, "numbers")):
+        with pytest.raises(ConfigError, match=r"train\.max_minutes") as caught:
+            choose(["cho2014"], [], minutes, tmp_path)
+        assert caught.value.where == "minutes"
 
 
 def test_overrides_cannot_set_the_architecture(recipe: Path, tmp_path: Path) -> None:
