@@ -77,12 +77,12 @@ def penalty_for_unfinished(penalty: LengthPenalty) -> LengthPenalty:
 
 @lru_cache(maxsize=4096)
 def divisor(penalty: LengthPenalty, length: int, dtype: torch.dtype) -> float:
-    """Return the divisor of one length.
+    """Return the divisor of one length, at most the largest number of `dtype`: minus infinity / infinity is NaN.
 
     PyTorch's power of a tensor is rounded differently at different places of it, so each length is computed alone: a
     score must not depend on the batch.
     """
-    return float(penalty(torch.tensor([length], dtype=dtype)))
+    return min(float(penalty(torch.tensor([length], dtype=dtype))), torch.finfo(dtype).max)
 
 
 def _check_alpha(alpha: float) -> None:

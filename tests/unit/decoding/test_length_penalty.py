@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -22,6 +24,18 @@ def test_no_penalty_divides_by_one() -> None:
     lengths = torch.arange(1.0, 30.0)
     assert length_penalty.no_penalty(lengths).eq(1).all()
     assert length_penalty.gnmt(0)(lengths).eq(1).all()
+
+
+@pytest.mark.parametrize("alpha", [60, 1000, float("inf")])
+def test_a_divisor_is_finite(alpha: float) -> None:
+    for penalty in (length_penalty.gnmt(alpha), length_penalty.average(alpha)):
+        divisors = [length_penalty.divisor(penalty, length, torch.float32) for length in range(1, 40)]
+        assert all(map(math.isfinite, divisors)) and divisors == sorted(divisors)
+        assert torch.tensor(divisors, dtype=torch.float32).tolist() == divisors
+    ordinary = length_penalty.gnmt(0.6)
+    for length in (1, 7, 300):
+        exact = float(ordinary(torch.tensor([length], dtype=torch.float32)))
+        assert length_penalty.divisor(ordinary, length, torch.float32) == exact
 
 
 @pytest.mark.parametrize("alpha", [-0.1, float("nan")])

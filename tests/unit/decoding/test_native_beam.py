@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,7 @@ SETTINGS = {
     "three of a narrow beam": BeamSettings(beam_size=3, penalty=average(1.0), top_beams=3, patience=0.5),
     "two": BeamSettings(beam_size=2, penalty=average(0.0), patience=3),
 }
+OVERFLOW = BeamSettings(beam_size=4, penalty=forbid_empty(average(1000.0)), top_beams=4)  # of float32
 
 
 def decoder_of(seq2seq: Seq2Seq) -> TransformerDecoder:
@@ -92,6 +94,24 @@ def general(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], An
             return search()
 
     return call
+
+
+@torch.no_grad()
+def test_a_divisor_that_overflows_displaces_no_hypotheses(
+    general: Callable[[Callable[[], Any]], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_best_level(monkeypatch)
+    seq2seq = transformer(int8=False)
+
+    def search() -> list[list[Hypothesis]]:
+        return beam_search(seq2seq.decoder, seq2seq.encode(sources(8)), [12] * 8, OVERFLOW)
+
+    results = search()
+    assert results == general(search)
+    finished = [[hypothesis.finished for hypothesis in n_best] for n_best in results]
+    assert finished == [sorted(row, reverse=True) for row in finished] and sum(map(sum, finished)) > 16
+    assert all(len(row) == 4 for row in finished)
+    assert all(math.isfinite(hypothesis.score) for n_best in results for hypothesis in n_best)
 
 
 @pytest.mark.parametrize("name", MODELS)
