@@ -102,7 +102,7 @@ def load_confidence(checkpoint: Path) -> ConfidenceModel | None:
         ) from None
 
 
-def load_confidence_or_warn(checkpoint: Path) -> tuple[ConfidenceModel | None, DecodingError | None]:
+def try_load_confidence(checkpoint: Path) -> tuple[ConfidenceModel | None, DecodingError | None]:
     """Return the confidence model of a checkpoint, if it has one, or the error that translating with it must raise.
 
     If it is damaged, print a warning: most commands do not need it.

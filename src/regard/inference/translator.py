@@ -25,13 +25,7 @@ from regard.decoding.strategies import override_search, rows_per_sentence
 from regard.errors import ConfigError, DataError, DecodingError
 from regard.inference.batch_search import search_batch
 from regard.inference.column_sources import check_columns, column_segments
-from regard.inference.confidence import (
-    ConfidenceModel,
-    add_confidence,
-    load_confidence_or_warn,
-    not_calibrated,
-    withhold,
-)
+from regard.inference.confidence import ConfidenceModel, add_confidence, not_calibrated, try_load_confidence, withhold
 from regard.inference.hypotheses import read_hypotheses, search_input, tag_source
 from regard.inference.lines import Line, batch_lines, number_lines
 from regard.inference.mbr import select_translation
@@ -130,7 +124,7 @@ class Translator:
         languages = data.source_language, data.target_language
         translator.terms = RunTerms.load(Path(folder), path, checkpoint.tokenizers, checkpoint.data, languages)
         if with_confidence:
-            translator.confidence, translator.confidence_error = load_confidence_or_warn(path)
+            translator.confidence, translator.confidence_error = try_load_confidence(path)
         translator.num_parameters = num_parameters  # a model that is frozen for inference has fewer
         return translator
 

@@ -19,7 +19,7 @@ from regard.config.schema import DATA_PATHS, RunConfig
 from regard.console import Say
 from regard.errors import ConfigError, RegardError
 from regard.inference.confidence import FILE as FITTED
-from regard.inference.confidence import load_confidence_or_warn
+from regard.inference.confidence import try_load_confidence
 from regard.interop.hub import find_repository, upload
 from regard.runs.card.facts import collect_facts, is_hub_dataset, start_name
 from regard.runs.card.file import EDITED, FILE, Card, format_card, parse_card, read_card, text_digest, update_card
@@ -166,7 +166,7 @@ def _staged(source: _Source, record: CardRecord, say: Say) -> Iterator[Path]:
     with TemporaryDirectory(prefix="regard-publish-") as parent:
         folder = Path(parent) / "model"
         save_checkpoint(folder, replace(checkpoint, config=config))
-        fitted, _ = load_confidence_or_warn(source.checkpoint)
+        fitted, _ = try_load_confidence(source.checkpoint)
         if fitted is not None:
             add_json(folder, FITTED, fitted.to_json())
         (folder / "recipe.toml").write_text(to_toml(config), encoding="utf-8")

@@ -271,7 +271,7 @@ def _check_changeable(name: str, trains: tuple[TrainConfig, TrainConfig], step: 
 
 
 def _check_has_effect(name: str, train: TrainConfig, step: int, where: str) -> None:
-    """Raise ConfigError if a key is of the first stage, and the second has begun."""
+    """Raise ConfigError if a key is of the first stage, and the second has started."""
     section, _, key = name.partition(".")
     end = train.stage_start(step + 1)
     if section == "train" and key in OptimizationConfig.model_fields and end > 0:
