@@ -96,7 +96,11 @@ def test_novelty_is_that_of_the_training_data(run: Path, files: Files, tmp_path:
     source = write_lines(tmp_path / "test.src", sources)
     test = ("--source", source, "--reference", source, "--novelty")
     report = json.loads(call("evaluate", run, *test, "--json").out)
-    assert [(label["label"], label["lines"]) for label in report["labels"]] == [("new source", 3), ("seen", 2)]
+    assert [(label["label"], label["lines"]) for label in report["labels"]] == [
+        ("new source", 2),
+        ("seen", 2),
+        ("blank", 1),
+    ]
     labels = ("--labels", write_lines(tmp_path / "labels", ["a"] * 5))
     refused(call("evaluate", run, *test, *labels), "a pair has a single label", "--novelty")
     moved = tmp_path / "run"

@@ -15,10 +15,18 @@ PAGE = Path(__file__).parents[3] / "docs" / "serving.md"
 TEXT = PAGE.read_text(encoding="utf-8").replace("\\\n", " ")  # a command may continue on the next line
 FILES = {".arb": b'{"a": "one"}'}  # the content of the files of examples
 LINES = [line for line in TEXT.splitlines() if line.startswith("curl ")]
+PREFIXES = {"Ein Hund rennt ": "eins zwei ", "Ein Hund ": "eins "}  # those of the examples, in words of the model
 
 
 def test_the_documentation_has_examples() -> None:
     assert len(LINES) > 10
+
+
+def replace_prefix(text: str) -> str:
+    """Return a request with a prefix that the model knows."""
+    for prefix, known in PREFIXES.items():
+        text = text.replace(f'"prefix": "{prefix}"', f'"prefix": "{known}"')
+    return text
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -31,7 +39,7 @@ def test_each_example_succeeds(line: str, calibrated: Service) -> None:
     words = iter(shlex.split(line)[1:])
     for word in words:
         if word == "-d":
-            data.append(next(words))
+            data.append(replace_prefix(next(words)))
         elif word == "-F":
             name, _, value = next(words).partition("=")
             if value.startswith("@"):
