@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from regard.config.augmentation import AugmentationConfig
-from regard.config.overrides import parse_override, parse_overrides
+from regard.config.overrides import override_origins, parse_override, parse_overrides
 from regard.config.recipe import override_config
 from regard.config.schema import DataConfig, RunConfig, SearchConfig, TokenizerConfig, TrainConfig
 from regard.console import Say
@@ -17,6 +17,7 @@ from regard.errors import ConfigError
 from regard.models import ARCHITECTURES
 from regard.runs.column_tokenizers import add_columns
 from regard.runs.holdout import split_corpus
+from regard.runs.length_limit import round_addend
 from regard.runs.model_choice import (
     DEFAULT_ARCHITECTURE,
     LARGE_CORPUS,
@@ -64,7 +65,8 @@ def choose_recipe(
     checked = check_overrides(
         RunConfig(data=data, model=ARCHITECTURES[DEFAULT_ARCHITECTURE].presets["small"]()), overrides
     )
-    keys = [name.removeprefix("data.") for name in override_values if name.startswith("data.")]
+    names = override_origins(overrides, checked.model.architecture)  # today's names of the keys
+    keys = [name.removeprefix("data.") for name in names if name.startswith("data.")]
     data = data.model_copy(update={key: getattr(checked.data, key) for key in keys})
     say("reading the corpus")
     inputs = inspect_corpus(data, gpu=gpu)
@@ -228,11 +230,11 @@ def _choose_max_length(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> int:
 
 
 def _choose_search(inputs: RecipeInputs, tokenizer: TokenizerConfig) -> SearchConfig:
-    """Allow translations as long as almost all targets of the corpus. Subwords are counted as words are."""
-    excess = inputs.excess_characters if tokenizer.kind == "character" else inputs.excess_words
-    needed = 10 * math.ceil((excess + 1) / 10)  # EOS is a token
+    """Allow translations as long as almost all targets. Subwords are counted as words, and bytes as characters."""
+    excess = inputs.excess_characters if tokenizer.kind in ("character", "byte") else inputs.excess_words
+    needed = min(round_addend(excess + 1), MAX_ADDEND)  # EOS is a token
     default = SearchConfig()
-    return default.model_copy(update={"max_length_addend": max(default.max_length_addend, min(needed, MAX_ADDEND))})
+    return default.model_copy(update={"max_length_addend": max(default.max_length_addend, needed)})
 
 
 def _choose_augmentation(data: DataConfig) -> AugmentationConfig:

@@ -25,7 +25,7 @@ from regard.runs.column_scan import ColumnScan, ColumnStatistics
 
 SAMPLED_PAIRS = 200_000  # the statistics of text are those of the first pairs; all pairs are counted
 PAIRS_COMPARED = 20_000  # the first pairs whose sides are compared
-REACHED = 0.999  # of the targets
+REACHED = 0.999  # the share of pairs that limits of length should allow
 WORD = re.compile(r"\w+")
 # Keys of [data] that do not change which training pairs there are.
 UNRELATED = {"max_length": 256, "held_out": 0, "temperature": 1.0, "streaming": False}

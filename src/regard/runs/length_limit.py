@@ -8,8 +8,12 @@ import numpy as np
 
 from regard.config.schema import SearchConfig
 from regard.data.store import PairStore
+from regard.runs.corpus_scan import REACHED
 
-REACHED = 0.999  # of the training targets, which search should be able to write
+
+def round_addend(tokens: int) -> int:
+    """Return a `search.max_length_addend` that allows this number of tokens, rounded up to tens."""
+    return 10 * math.ceil(tokens / 10)
 
 
 def length_limit_warning(search: SearchConfig, store: PairStore) -> str | None:
@@ -25,7 +29,7 @@ def length_limit_warning(search: SearchConfig, store: PairStore) -> str | None:
     share = float(np.mean(excess > search.max_length_addend))
     if share <= 1 - REACHED:
         return None
-    needed = 10 * math.ceil(int(np.quantile(excess, REACHED, method="higher")) / 10)
+    needed = round_addend(int(np.quantile(excess, REACHED, method="higher")))
     return (
         f"warning: {share:.1%} of the training targets are longer than a translation may be, "
         f"{search.max_length_factor:g} S + {search.max_length_addend} tokens for S source tokens; to allow more: "
